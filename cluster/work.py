@@ -1,0 +1,59 @@
+"""What a backend is given to do: the one interface between the search and the places where trials run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from trainables.api import Metrics, Order, Outcome, Sink
+
+
+class Idle(Enum):
+    WAIT = "nothing to start until a running trial ends"
+    FINISHED = "nothing to start ever again"
+
+
+@dataclass(frozen=True)
+class Report:
+    step: int
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended, with the trace of what it raised."""
+
+    outcome: Outcome
+    error: str = ""
+
+
+class Source(Protocol):
+    """Gives out trials and is told what became of them. Called from one thread."""
+
+    def next(self) -> Order | Idle: ...
+
+    def started(self, trial: str) -> None: ...
+
+    def reported(self, trial: str, reports: Sequence[Report]) -> bool:
+        """Take the next reports of a trial, in order; False stops it."""
+        ...
+
+    def ended(self, trial: str, ending: Ending) -> None:
+        """Called once for each order that was given out."""
+        ...
+
+    @property
+    def stopping(self) -> bool:
+        """True once a person or a signal asked for the end: nothing more may start or go on."""
+        ...
+
+    @property
+    def judges_reports(self) -> bool:
+        """True if ``reported`` may answer False, so that each report has to be asked about at once."""
+        ...
+
+
+OpenSink = Callable[[Order], Sink]
+"""Opens the sink of an attempt, in the process that runs it. Has to be picklable."""

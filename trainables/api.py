@@ -1,0 +1,168 @@
+"""The contract between the framework and a trainable.
+
+A trainable is one module with
+
+* ``run_one(config, trial)``, a generator that yields one mapping of metrics per report
+  (or a plain function that returns one mapping);
+* ``Config``, a frozen dataclass: what may be set, with types, ranges and defaults (optional for your own code);
+* ``METRICS``, a mapping from metric name to what it means (optional for your own code);
+* ``steps(config)``, the last step number it will report, for time estimates (optional).
+
+It is plain Python: torch and numpy, never Ray, never Optuna.
+
+    def run_one(config: Config, trial: Trial) -> Iterator[Metrics]:
+        model = build(config, trial.streams.torch("init"))
+        start = 0
+        if trial.restored:                        # an interrupted trial goes on
+            model.load_state_dict(trial.restored["model"])
+            start = trial.restored["epoch"] + 1
+        for epoch in range(start, config.epochs):
+            ...
+            trial.checkpoint(lambda: {"model": model.state_dict(), "epoch": epoch})
+            yield {"step": epoch + 1, "loss/validation": loss}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Protocol, TypeVar
+
+from annotated_types import Ge, Gt, Le
+
+from trainables.seeding import Streams
+
+T = TypeVar("T")
+
+
+class _PerMember:
+    """Marks a config field that may differ between the members of a cohort."""
+
+    def __repr__(self) -> str:
+        return "PER_MEMBER"
+
+
+PER_MEMBER = _PerMember()
+PerMember = Annotated[T, PER_MEMBER]
+"""``lr: PerMember[float]`` may differ inside a cohort; every other field has to be equal."""
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+PositiveInt = Annotated[int, Ge(1)]
+NonNegativeInt = Annotated[int, Ge(0)]
+
+Metrics = Mapping[str, float]
+"""One report. The key ``step`` numbers it (an int that grows); without it reports count 1, 2, ..."""
+
+State = Mapping[str, Any]
+"""What a checkpoint holds: tensors, numbers, text, and lists or dicts of them. Nothing that needs pickle."""
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    PRUNED = "pruned"  # stopped by the scheduler
+    DIVERGED = "diverged"  # the objective, or what the trainable watches, is no finite number
+    FAILED = "failed"  # the trainable raised, or reported something that is no metric
+    CANCELLED = "cancelled"  # stopped by a person or a signal; can always go on
+    LOST = "lost"  # its process died; can always go on
+
+
+class Diverged(Exception):
+    """Raise it to end a trial whose numbers are no longer finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """Everything that a process needs to run one attempt of one trial."""
+
+    trial: str
+    trainable: str  # "supervised.classify", "my_package.my_module" or "my_file.py:train"
+    config: Mapping[str, Any]
+    seed: int
+    attempt: int = 1
+    folder: str = ""  # of this trial: checkpoints
+    store: str = ""  # of the artifacts that trials share
+    objectives: tuple[str, ...] = ()  # metrics that have to be reported and finite
+    threads: int = 1  # CPU threads for torch
+    gpus: float = 0  # share of a GPU per worker; above 0 the trial runs on CUDA
+    workers: int = 0  # processes that train this trial together; 0: the process that got the order
+    keep_checkpoint: bool = False  # after the trial is done
+    search_path: str = ""  # folder that "my_file.py" is relative to
+    labels: Mapping[str, str] = field(default_factory=dict)  # cell, point, phase: for whoever watches
+
+
+class Sink(Protocol):
+    """Where the reports of one attempt go. Each call returns when the record is safe from a kill."""
+
+    def report(self, step: int, metrics: Metrics) -> None: ...
+
+    def image(self, tag: str, step: int, png: bytes) -> None: ...
+
+    def note(self, key: str, value: Any) -> None:
+        """Record a fact about the trial, such as the digest of its data."""
+        ...
+
+    def close(self, outcome: Outcome) -> None: ...
+
+
+class Trial(Protocol):
+    """What a trainable is given beside its config."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def device(self) -> str:
+        """``cpu`` or ``cuda``."""
+        ...
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def world_size(self) -> int: ...
+
+    @property
+    def streams(self) -> Streams:
+        """Independent random streams by name, all from the trial's seed."""
+        ...
+
+    @property
+    def restored(self) -> State | None:
+        """The last saved state of an earlier attempt, None at the first."""
+        ...
+
+    def checkpoint(self, state: Callable[[], State]) -> None:
+        """Offer the state as of the report that is yielded next.
+
+        The framework calls ``state`` and saves it, after that report is on disk, whenever enough time has passed
+        that saving stays below a tenth of the run time. It is called before the generator goes on.
+        """
+        ...
+
+    def artifact(self, spec: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        """Return the folder that ``build(folder)`` filled for this ``spec``; built once for all trials."""
+        ...
+
+    def figure(self, tag: str, figure: Any) -> None:
+        """Show a matplotlib figure in TensorBoard, at the step of the report that is yielded next."""
+        ...
+
+    def image(self, tag: str, pixels: Any) -> None:
+        """Show an image in TensorBoard: floats in [0, 1] or uint8, of shape (height, width[, 1 or 3])."""
+        ...
+
+    def note(self, key: str, value: Any) -> None:
+        """Record a fact about this trial in the ledger, such as a digest of its data."""
+        ...
+
+
+RunOne = Callable[[Any, Trial], Iterator[Metrics]]
