@@ -72,7 +72,7 @@ class Outcome(StrEnum):
     LOST = "lost"  # its process died; can always go on
 
 
-class Diverged(Exception):
+class Diverged(Exception):  # noqa: N818 - it is an ending, and often no error
     """Raise it to end a trial whose numbers are no longer finite."""
 
 
@@ -93,7 +93,7 @@ class Order:
     workers: int = 0  # processes that train this trial together; 0: the process that got the order
     keep_checkpoint: bool = False  # after the trial is done
     search_path: str = ""  # folder that "my_file.py" is relative to
-    labels: Mapping[str, str] = field(default_factory=dict)  # cell, point, phase: for whoever watches
+    labels: Mapping[str, Any] = field(default_factory=dict)  # cell, point, phase, ...: for whoever watches
 
 
 class Sink(Protocol):

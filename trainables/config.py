@@ -104,13 +104,22 @@ def _validate(cls: type, values: Mapping[str, Any]) -> Any:
 
 
 def _read_ratios(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    def read(name: str, value: Any) -> Any:
-        hint = hints(cls).get(name)
+    def read(name: str) -> Any:
+        hint, value = hints(cls).get(name), _given(cls, name, values)
         if isinstance(value, Mapping) and (inner := _inner(hint, value)):
             return _read_ratios(inner, value)
         return number(value) if float in (hint, *get_args(hint)) else value
 
-    return {name: read(name, value) for name, value in values.items()}
+    return {name: read(name) for name in values}
+
+
+def _given(cls: type, name: str, values: Mapping[str, Any]) -> Any:
+    """What a field is set to, or its default. A component without a name is the default one, with these changes."""
+    field = next((f for f in dataclasses.fields(cls) if f.name == name), None)
+    default = _default(field) if field else None
+    value = values.get(name, default)
+    nameless = isinstance(value, Mapping) and "name" not in value and component_of(hints(cls).get(name))
+    return {**_plain(default), **value} if nameless and default is not None else value
 
 
 @cache
@@ -190,7 +199,7 @@ def paths(cls: type, values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Every path that may be set in ``cls``, given which components ``values`` picks."""
     for field in dataclasses.fields(cls):
         hint = hints(cls)[field.name]
-        value = values.get(field.name, _default(field))
+        value = _given(cls, field.name, values)
         yield (field.name,)
         if component_of(hint):
             yield (field.name, "name")
@@ -211,8 +220,7 @@ def hint_at(cls: type, values: Mapping[str, Any], path: tuple[str, ...]) -> Any:
         return hint
     if path[1] == "name" and component_of(hint):
         return str
-    field = next(f for f in dataclasses.fields(cls) if f.name == path[0])
-    value = values.get(path[0], _plain(_default(field)))
+    value = _plain(_given(cls, path[0], values))
     inner = _inner(hint, value)
     if inner is None:
         raise KeyError(".".join(path))

@@ -1,0 +1,115 @@
+"""The answer: every cell's winner on its confirm seeds, the best of them, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis import stats
+from analysis.frames import Run
+from analysis.replicates import Objective, answer_metric, confirms, objectives, replicates, shown_metrics, values
+from analysis.wording import DASH, count, estimate, number, plain
+
+
+@dataclass(frozen=True)
+class Row:
+    """One confirmed point of one cell. A cell without a winner has a row without a point."""
+
+    cell: str
+    name: str
+    levels: Mapping[str, str]
+    point: str
+    params: Mapping[str, Any]
+    replicates: int
+    planned: int
+    values: Mapping[str, stats.Estimate]
+    seeds: Mapping[str, Mapping[int, float]]  # metric -> seed -> value
+
+
+def names(cells: pd.DataFrame) -> dict[str, str]:
+    """What each cell is called: its levels of the factors that vary."""
+    varying = [factor for factor in cells if len(set(cells[factor].fillna(DASH))) > 1]
+    levels = cells.fillna(DASH).to_dict("index")
+    return {str(cell): ", ".join(plain(row[f]) for f in varying) or "the only cell" for cell, row in levels.items()}
+
+
+def rows(run: Run) -> list[Row]:
+    """One row per cell and confirmed point, in the order of the sweep."""
+    called, trials, done = names(run.cells), confirms(run), replicates(run)
+    known = {metric: values(run, metric) for metric in shown_metrics(run)}
+    found: list[Row] = []
+    for cell, levels in run.cells.fillna(DASH).to_dict("index").items():
+        for point, params in _points(run, str(cell), trials):
+            mine = done.loc[(done["cell"] == cell) & (done["point"] == point), ["trial", "seed"]]
+            pairs = list(zip(mine["trial"], mine["seed"].tolist(), strict=True))
+            seeds = {m: {seed: of[trial] for trial, seed in pairs if trial in of} for m, of in known.items()}
+            means = {metric: stats.mean(list(per_seed.values())) for metric, per_seed in seeds.items()}
+            planned = int(((trials["cell"] == cell) & (trials["point"] == point)).sum())
+            name = called[str(cell)]
+            found.append(Row(str(cell), name, levels, point, params, len(pairs), planned, means, seeds))
+    return found
+
+
+def _points(run: Run, cell: str, trials: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
+    for frame in (run.winners, trials.drop_duplicates("point")):
+        mine = frame.loc[frame["cell"] == cell]
+        if len(mine):
+            return list(zip(mine["point"], mine["params"], strict=True))
+    return [("", {})]
+
+
+def sentence(run: Run, table: list[Row]) -> str:
+    """The answer in one or two sentences, no surer than the intervals."""
+    target = answer_metric(run)
+    if target is None:
+        return "The sweep names no objective, so there is no best cell."
+    ready = [row for row in table if math.isfinite(row.values[target.metric].value)]
+    if not ready:
+        return "No confirm replicate has finished yet, so there is no answer."
+    if len(objectives(run.lock)) > 1:
+        cells = len({row.cell for row in ready})
+        return f"{count(len(ready), 'confirmed point')} on the fronts of {count(cells, 'cell')}; the table lists them."
+    ranked = sorted(ready, key=lambda row: row.values[target.metric].value, reverse=target.maximize)
+    missing = len({row.cell for row in table}) - len(ready)
+    return _best(target, ranked) + (f" {count(missing, 'cell')} without an answer." if missing else "")
+
+
+def _best(target: Objective, ranked: list[Row]) -> str:
+    first, rest = ranked[0], ranked[1:]
+    most = "highest" if target.maximize else "lowest"
+    metric, mean = plain(target.metric), first.values[target.metric]
+    value = f"{number(mean.value)} ({_interval(mean)})"
+    if not rest:
+        return f"{_start(first.name)} reaches a {metric} of {value}."
+    tied = [row for row in rest if not _apart(first, row, target, len(ranked))]
+    text = f"{_start(first.name)} has the {most} {metric}: {value}."
+    if not tied:
+        return (
+            f"{text} The difference to {'every other cell' if len(rest) > 1 else plain(rest[0].name)} is significant."
+        )
+    named = ", ".join(plain(row.name, 60) for row in tied[:3]) + (f" and {len(tied) - 3} more" if len(tied) > 3 else "")
+    return f"{text} It cannot be told apart from {named} with these seeds."
+
+
+def _start(name: str) -> str:
+    return "The only cell" if name == "the only cell" else plain(name)
+
+
+def _interval(mean: stats.Estimate) -> str:
+    if mean.count < 2:
+        return "one seed, so no interval"
+    low, high = estimate(mean.value, *mean.interval()).split(" [")[1].rstrip("]").split(", ")
+    return f"95 % interval {low} to {high}, {count(mean.count, 'seed')}"
+
+
+def _apart(best: Row, other: Row, target: Objective, cells: int) -> bool:
+    """Whether two cells differ, corrected for all pairs of cells (Bonferroni), as the best was picked by looking."""
+    left, right = best.seeds[target.metric], other.seeds[target.metric]
+    common = sorted(left.keys() & right.keys())
+    paired = len(common) >= 2
+    a, b = ([one[s] for s in common] if paired else list(one.values()) for one in (left, right))
+    return stats.difference(a, b, paired=paired).p_value() * cells * (cells - 1) / 2 <= stats.ALPHA

@@ -1,0 +1,73 @@
+"""Numbers and names as a reader wants them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+DASH, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
+
+def plain(value: Any, width: int = 0) -> str:
+    """One line of printable text, at most ``width`` characters (0: any number), so that any name is harmless."""
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    text = re.sub(r"\s+", " ", text).strip()
+    return text if not width or len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Significant digits, plain where that is short."""
+    if math.isnan(value):
+        return DASH
+    return f"{value:.{digits}g}".replace("-", _MINUS).replace("inf", "∞")
+
+
+def param(value: Any) -> str:
+    """The value of a hyperparameter."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return number(value) if isinstance(value, float) else plain(value, 40)
+
+
+def params(values: dict[str, Any]) -> str:
+    return ", ".join(f"{plain(name, 40)} = {param(value)}" for name, value in values.items())
+
+
+def estimate(value: float, low: float, high: float) -> str:
+    """``0.963 [0.955, 0.971]``: as many decimals as give the interval two digits."""
+    if math.isnan(low) or math.isinf(low) or math.isinf(high):
+        return number(value) + ("" if math.isnan(low) else f" [{number(low)}, {number(high)}]")
+    places = _decimals(max(high - low, abs(value) * 1e-6))
+    if places > 6 or abs(value) >= 1e6:
+        return f"{number(value)} [{number(low)}, {number(high)}]"
+    return "{} [{}, {}]".format(*(f"{v:.{places}f}".replace("-", _MINUS) for v in (value, low, high)))
+
+
+def _decimals(width: float) -> int:
+    return max(0, 1 - math.floor(math.log10(width / 2))) if width > 0 else 4
+
+
+def seconds(value: float) -> str:
+    """A duration: ``4.2 s``, ``3 min 10 s``, ``2 h 5 min``."""
+    if value < 60:
+        return f"{value:.3g} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def markdown(value: Any) -> str:
+    """Text that a Markdown table shows as it is."""
+    return re.sub(r"([\\`*|\[\]<>&#~])", r"\\\1", plain(value))
+
+
+def error_line(error: str) -> str:
+    """What went wrong, in one line: the last line of a traceback, or else the first line."""
+    lines = [line for line in error.splitlines() if line.strip()] or ["no message"]
+    return plain(lines[-1] if lines[0].startswith("Traceback") else lines[0], 200)

@@ -1,0 +1,83 @@
+"""Holds a sweep against itself and against its trainable, before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sweeps import space
+from sweeps.check_config import check_config
+from sweeps.check_goal import check_claims, check_metrics, check_scheduler, check_search
+from sweeps.check_space import (
+    check_constraints,
+    check_exclude,
+    check_factors,
+    check_size,
+    check_twice,
+    check_when,
+)
+from sweeps.errors import Message, SpecError, message, refuse
+from sweeps.resolve import Resolved, load
+from trainables.registry import Trainable, TrainableError, find
+
+
+def check(resolved: Resolved, search_path: str | Path | None = None) -> None:
+    """Find everything that is wrong with a sweep.
+
+    Args:
+        resolved: what ``load`` returned.
+        search_path: folder that ``my_file.py`` is relative to; by default that of the sweep, else the current one.
+
+    Raises:
+        SpecError: with one line per problem.
+    """
+    refuse(_all(resolved, search_path or resolved.search_path))
+
+
+def check_all_scales(path_or_name: str | Path, sets: Iterable[str] = ()) -> None:
+    """Check a sweep as it stands and at each of its scales. Raises SpecError."""
+    sets = list(sets)
+    resolved = load(path_or_name, sets=sets)
+    lines = _lines(path_or_name, None, sets)
+    for scale in resolved.scales:
+        new = [line for line in _lines(path_or_name, scale, sets) if line not in lines]
+        lines += [f"{line} (with --scale {scale})" for line in new]
+    if lines:
+        raise SpecError("\n".join(lines))
+
+
+def _lines(path_or_name: str | Path, scale: str | None, sets: list[str]) -> list[str]:
+    try:
+        check(load(path_or_name, scale, sets))
+    except SpecError as error:
+        return error.messages
+    return []
+
+
+def _all(resolved: Resolved, search_path: str | Path) -> list[Message]:
+    sweep, document, trainable = resolved.sweep, resolved.document, None
+    found = [*check_twice(sweep, document), *check_constraints(sweep, document)]
+    try:
+        trainable = find(sweep.trainable, search_path)
+    except TrainableError as error:
+        found.append(message(document.value_at(("trainable",)), str(error)))
+    found += check_metrics(sweep, trainable.metrics if trainable else None, document)
+    found += check_scheduler(sweep, trainable is None or trainable.steps is not None, document)
+    factors = list(check_factors(sweep, document)) or list(check_size(sweep, document))
+    return [*found, *(factors or _with_cells(resolved, trainable))]
+
+
+def _with_cells(resolved: Resolved, trainable: Trainable | None) -> Iterator[Message]:
+    """What can only be seen once the cells are known."""
+    sweep, document = resolved.sweep, resolved.document
+    yield from check_exclude(sweep, document)
+    if not (cells := space.cells(sweep)):
+        return
+    yield from check_claims(sweep, cells, document)
+    conditions = list(check_when(sweep, document))
+    yield from conditions
+    if conditions:
+        return
+    yield from check_search(sweep, cells, document)
+    if trainable:
+        yield from check_config(sweep, trainable, cells, document)

@@ -1,0 +1,322 @@
+"""``assay ...``: the command line. Heavy imports wait for the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sweeps import folder
+from sweeps.errors import SpecError
+from sweeps.ledger import RunError
+
+if TYPE_CHECKING:
+    from sweeps.resolve import Resolved
+    from sweeps.run import Options
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Sweeps for deep-learning science: one YAML file asks a question, the report answers it.\n\n"
+    "Start with [bold]assay run quickstart[/bold].",
+)
+out = Console()
+err = Console(stderr=True)
+
+Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped sweep.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or <sweep>[/<date-time>] under the runs folder.")]
+Scale = Annotated[str | None, typer.Option("--scale", help="A named override of the file, such as smoke or paper.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")]
+Runs = Annotated[Path | None, typer.Option("--runs", help="Where run folders are. [default: $ASSAY_RUNS or runs]")]
+Inline = Annotated[bool, typer.Option("--inline", help="One trial after the other in this process, without Ray.")]
+Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster to join. [default: $RAY_ADDRESS or none]")]
+Concurrent = Annotated[int | None, typer.Option("--concurrent", min=1, help="Trials at a time at most.")]
+Storage = Annotated[
+    str | None,
+    typer.Option("--optuna-storage", metavar="URL", help="Also write the studies here: sqlite:///x.db, or a journal file."),
+]
+AllowCode = Annotated[bool, typer.Option("--allow-code-change", help="Go on although the trainable's code changed.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")]
+
+
+def main() -> None:
+    """Run the command line; what the user got wrong is one line per problem and exit code 2."""
+    try:
+        app()
+    except SpecError as error:
+        _fail(*str(error).splitlines())
+    except _user_errors() as error:
+        _fail(str(error))
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """The errors of this project that speak to the user. Only modules that are loaded can have raised one."""
+    names = {
+        "trainables.registry": "TrainableError",
+        "trainables.config": "ConfigError",
+        "analysis.records": "LedgerError",
+        "sweeps.study": "SearchError",
+        "sweeps.probe": "ProbeError",
+        "sweeps.scaffold": "ScaffoldError",
+        "cluster.session": "SessionError",
+        "cluster.placement": "PlacementError",
+        "cluster.submit": "SubmitError",
+    }
+    loaded = [getattr(sys.modules[m], name, None) for m, name in names.items() if m in sys.modules]
+    return (RunError, *(error for error in loaded if error))
+
+
+def _fail(*lines: str) -> None:
+    for line in lines:
+        err.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise SystemExit(2)
+
+
+# --- before a run ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(sweep: Sweep, scale: Scale = None, sets: Sets = None) -> None:
+    """Check a sweep file, all of its scales too, and say everything that is wrong with it. Exits 0 or 2."""
+    resolved = _checked(sweep, scale, sets)
+    if scale is None and not sets:
+        from sweeps.check import check_all_scales
+
+        check_all_scales(resolved)
+    out.print(f"{resolved.path}: fine", markup=False, highlight=False)
+
+
+@app.command()
+def plan(
+    sweep: Sweep,
+    scale: Scale = None,
+    sets: Sets = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Time one trial per cell first, briefly.")] = False,
+    concurrent: Concurrent = None,
+    runs: Runs = None,
+) -> None:
+    """Show what would run: cells, points, seeds, trials, shapes, resources, time."""
+    from sweeps import show
+    from sweeps.probe import probe as measure
+    from sweeps.run import Options, make_plan
+
+    resolved = _checked(sweep, scale, sets)
+    seconds = measure(resolved, lambda line: err.print(line, style="dim", markup=False)) if probe else None
+    made = make_plan(resolved, runs or folder.default_runs(), Options(concurrent=concurrent), seconds)
+    out.print(show.plan(made))
+    if exceeded := made.exceeded():
+        _fail(*exceeded)
+
+
+# --- a run -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    sweep: Sweep,
+    scale: Scale = None,
+    sets: Sets = None,
+    into: Annotated[str | None, typer.Option("--into", metavar="RUN", help="Run what this run lacks, into it.")] = None,
+    inline: Inline = False,
+    address: Address = None,
+    concurrent: Concurrent = None,
+    storage: Storage = None,
+    allow_code_change: AllowCode = False,
+    runs: Runs = None,
+) -> None:
+    """Run a sweep: tune every cell, confirm each winner on fresh seeds, write the report."""
+    from sweeps import show
+    from sweeps.run import Options, create, make_plan, replace_sweep
+
+    resolved, root = _checked(sweep, scale, sets), runs or folder.default_runs()
+    options = Options(
+        inline=inline,
+        address=address,
+        concurrent=concurrent,
+        optuna_storage=storage,
+        allow_code_change=allow_code_change,
+    )
+    made = make_plan(resolved, root, options)
+    out.print(show.plan(made))
+    if exceeded := made.exceeded():
+        _fail(*exceeded)
+    if into is None:
+        target = create(resolved, root)
+    else:
+        target = folder.find(into, root)
+        replace_sweep(target, resolved)
+    _drive(target, options)
+
+
+@app.command()
+def resume(
+    run: Run,
+    inline: Inline = False,
+    address: Address = None,
+    concurrent: Concurrent = None,
+    storage: Storage = None,
+    allow_code_change: AllowCode = False,
+    retry_failed: RetryFailed = False,
+    runs: Runs = None,
+) -> None:
+    """Go on with a run that was stopped, killed or cut off. What is done is never run again."""
+    from sweeps.run import Options
+
+    options = Options(inline, address, concurrent, storage, allow_code_change, retry_failed)
+    _drive(folder.find(run, runs or folder.default_runs()), options)
+
+
+def _drive(target: Path, options: Options) -> None:
+    from sweeps.run import drive
+
+    out.print(f"run folder: {target}", markup=False, highlight=False, soft_wrap=True)
+    state = drive(target, options)
+    _write_report(target)
+    if state == "finished":
+        return
+    out.print(f"stopped before the end; `assay resume {target}` goes on", markup=False, soft_wrap=True)
+    if state != "interrupted":
+        err.print(state, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise SystemExit(130 if state == "interrupted" else 1)
+
+
+def _write_report(target: Path) -> None:
+    from analysis import report
+    from sweeps import show
+
+    page = report.write(target)
+    show.answer(out, report.summary(target))
+    out.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"curves: tensorboard --logdir {target / 'tensorboard'}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def status(run: Run, runs: Runs = None) -> None:
+    """Show how far a run is, also while it goes on."""
+    from sweeps import show
+
+    target = folder.find(run, runs or folder.default_runs())
+    out.print(show.status(folder.status(target, maximize=folder.maximizes(target))))
+
+
+@app.command("runs")
+def list_runs(runs: Runs = None) -> None:
+    """List the runs, oldest first."""
+    from sweeps import show
+
+    root = runs or folder.default_runs()
+    found = [folder.status(one) for one in folder.all_runs(root)]
+    out.print(show.runs(found, root) if found else f"no runs in {root}")
+
+
+@app.command()
+def report(run: Run, runs: Runs = None) -> None:
+    """Write the report of a run: HTML, Markdown and CSV. Works while the run goes on."""
+    _write_report(folder.find(run, runs or folder.default_runs()))
+
+
+@app.command()
+def rerun(
+    run: Run,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Id of a trial, or the beginning of one.")],
+    runs: Runs = None,
+) -> None:
+    """Run one trial again in this process, for a debugger, and compare its reports with the ledger."""
+    from sweeps.rerun import rerun as again
+
+    found = again(folder.find(run, runs or folder.default_runs()), trial)
+    print_line = lambda text: out.print(text, markup=False, highlight=False, soft_wrap=True)  # noqa: E731
+    print_line(f"trial {found.planned['trial']}: {found.planned['cell']}, seed {found.planned['seed']}")
+    different = False
+    for step in found:
+        verdict = "as before" if step.known and not step.differ else f"differs in {', '.join(step.differ)}" if step.known else "new"
+        different |= bool(step.differ)
+        print_line(f"step {step.step}: {'  '.join(f'{k} {v:.6g}' for k, v in step.metrics.items())}  [{verdict}]")
+    print_line(f"{found.ending.outcome}" + (f"\n{found.ending.error}" if found.ending.error else ""))
+    raise SystemExit(1 if different else 0)
+
+
+# --- what there is ---------------------------------------------------------------------------------------------------
+
+
+@app.command("list")
+def list_all() -> None:
+    """List the sweeps and the trainables that are shipped."""
+    from sweeps import resolve, show
+    from trainables import registry
+
+    sweeps = show.table("sweep", "question")
+    for name, path in resolve.library().items():
+        sweeps.add_row(name, show.escape(resolve.load(path).sweep.question))
+    out.print(sweeps)
+    trainables = show.table("trainable", "what it is")
+    for name in registry.names():
+        trainables.add_row(name, show.escape(registry.headline(name)))
+    out.print(trainables)
+
+
+@app.command()
+def explain(trainable: Annotated[str, typer.Argument(metavar="TRAINABLE", help="Such as supervised.classify.")]) -> None:
+    """Show what may be set in the config of a trainable, with types, ranges, defaults and meaning."""
+    from sweeps import show
+    from trainables import registry
+
+    found = registry.find(trainable)
+    fields = registry.explain(trainable)
+    out.print(show.explanation(trainable, (found.module.__doc__ or "").strip(), fields, dict(found.metrics or {})))
+
+
+new = typer.Typer(no_args_is_help=True, help="Make a trainable or a sweep that runs at once, to be changed.")
+app.add_typer(new, name="new")
+
+
+@new.command("trainable")
+def new_trainable(name: Annotated[str, typer.Argument(help="Of the file, such as my_attack.")]) -> None:
+    """Make NAME.py: a Config, METRICS and a generator."""
+    from sweeps import scaffold
+
+    made = scaffold.new_trainable(name, Path())
+    out.print(f"made {made}; `assay explain {made}:train` describes it, `assay new sweep` makes a sweep", markup=False)
+
+
+@new.command("sweep")
+def new_sweep(
+    name: Annotated[str, typer.Argument(help="Of the sweep, such as my-question.")],
+    trainable: Annotated[str | None, typer.Option(help="One that there is; else a new one is made too.")] = None,
+) -> None:
+    """Make NAME.yaml, and a trainable beside it."""
+    from sweeps import scaffold
+
+    made = scaffold.new_sweep(name, Path(), trainable)
+    out.print(f"made {' and '.join(map(str, made))}; `assay run {made[-1]}` runs it", markup=False, highlight=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of sweep files, for editors."""
+    import json
+
+    from sweeps.schema import schema as make
+
+    typer.echo(json.dumps(make(), indent=2))
+
+
+# --- clusters --------------------------------------------------------------------------------------------------------
+
+
+def _checked(sweep: str, scale: str | None, sets: list[str] | None) -> Resolved:
+    from sweeps.check import check as check_all
+    from sweeps.resolve import load
+
+    resolved = load(sweep, scale, sets or ())
+    check_all(resolved)
+    return resolved
+
+
+if __name__ == "__main__":
+    main()

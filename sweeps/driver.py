@@ -1,0 +1,175 @@
+"""Stands between the search and the backend: makes orders, counts time, keeps the ledger and the display up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from cluster.work import Ending, Idle, Report
+from sweeps.ledger import LedgerSink
+from sweeps.progress import Progress
+from sweeps.search import Planned, Search
+from sweeps.spec import Sweep
+from sweeps.tensorboard import Board
+from trainables.api import Metrics, Order, Outcome, Sink
+
+_SAME_FAILURES = 5  # that end a sweep in which nothing has succeeded
+
+
+@dataclass(frozen=True)
+class _Sinks:
+    """One attempt's ledger and TensorBoard; the ledger first, for it is the source of truth."""
+
+    sinks: tuple[Sink, ...]
+
+    def report(self, step: int, metrics: Metrics) -> None:
+        for sink in self.sinks:
+            sink.report(step, metrics)
+
+    def image(self, tag: str, step: int, png: bytes) -> None:
+        for sink in self.sinks:
+            sink.image(tag, step, png)
+
+    def note(self, key: str, value: object) -> None:
+        for sink in self.sinks:
+            sink.note(key, value)
+
+    def close(self, outcome: Outcome) -> None:
+        for sink in self.sinks:
+            sink.close(outcome)
+
+
+@dataclass(frozen=True)
+class OpenSinks:
+    """Opens what an attempt writes to, in the process that runs it."""
+
+    run: Path
+
+    def __call__(self, order: Order) -> Sink:
+        labels = order.labels
+        board = Board(
+            self.run / "tensorboard" / labels["cell"] / order.trial,
+            group=f"{labels['cell']}:{labels['point']}:{labels['phase']}",
+            hparams=labels["hparams"],
+            attempt=order.attempt,
+        )
+        return _Sinks((LedgerSink(self.run, order), board))
+
+
+class Driver:
+    """The ``Source`` of a run."""
+
+    def __init__(self, sweep: Sweep, run: Path, search: Search, progress: Progress, search_path: Path) -> None:
+        self.sweep, self.run, self.search, self.progress = sweep, run.resolve(), search, progress
+        self.search_path = search_path.resolve()
+        self.stopping = False
+        self.gave_up = ""  # why, if the driver itself asked for the end
+        self._labels = {cell.id: dict(cell.levels) for cell in search.cells}
+        self._planned: dict[str, Planned] = {}  # the trials in flight
+        self._since: dict[str, float] = {}
+        self._errors: Counter[str] = Counter()
+        self._done = 0
+
+    @property
+    def judges_reports(self) -> bool:
+        return self.search.judges_reports
+
+    def next(self) -> Order | Idle:
+        if self.stopping:
+            return Idle.FINISHED
+        planned = self.search.next()
+        if isinstance(planned, Idle):
+            return planned
+        self._planned[planned.trial] = planned
+        self._since[planned.trial] = time.monotonic()
+        return self._order(planned, self.search.started(planned.trial))
+
+    def _order(self, planned: Planned, attempt: int) -> Order:
+        resources = self.sweep.resources
+        bounded = set(self.sweep.constraints) - set(self.sweep.nuisance)
+        return Order(
+            trial=planned.trial,
+            trainable=self.sweep.trainable,
+            config=planned.config,
+            seed=planned.seed,
+            attempt=attempt,
+            folder=str(self.run / "trials" / planned.trial),
+            store=str(self.run / "artifacts"),
+            objectives=(*(o.metric for o in self.sweep.objectives), *sorted(bounded)),
+            threads=max(1, int(resources.cpus)),
+            gpus=resources.gpus,
+            workers=resources.workers,
+            keep_checkpoint=planned.phase == "confirm",
+            search_path=str(self.search_path),
+            labels={
+                "cell": planned.cell,
+                "point": planned.point_id,
+                "phase": planned.phase,
+                "hparams": {**self._labels[planned.cell], **planned.point, "phase": planned.phase},
+            },
+        )
+
+    def started(self, trial: str) -> None:
+        self._since[trial] = time.monotonic()
+        self.progress.started(self._planned[trial].cell, self._planned[trial].phase)
+
+    def reported(self, trial: str, reports: Sequence[Report]) -> bool:
+        self.progress.reports(len(reports))
+        return self.search.reported(trial, reports)
+
+    def ended(self, trial: str, ending: Ending) -> None:
+        planned, seconds = self._planned.pop(trial), time.monotonic() - self._since.pop(trial)
+        self.search.ended(trial, ending, seconds)
+        self.progress.ended(planned.cell, planned.phase, ending.outcome, seconds)
+        self._show_best(planned)
+        self._done += ending.outcome == Outcome.DONE
+        if ending.outcome == Outcome.FAILED:
+            self._count_failure(planned, ending)
+
+    def _show_best(self, planned: Planned) -> None:
+        study = self.search.studies[planned.cell]
+        for number in study.winners()[:1]:
+            self.progress.best(planned.cell, study.told[number].values[0], study.asked[number])
+
+    def _count_failure(self, planned: Planned, ending: Ending) -> None:
+        reason = (ending.error.strip().splitlines() or ["no reason given"])[-1]
+        self._errors[reason] += 1
+        if self._errors[reason] == 1:
+            self.progress.message(f"trial {planned.trial} ({planned.cell}) failed: {reason}")
+        if self._errors[reason] >= _SAME_FAILURES and not self._done and not self.stopping:
+            self.stopping = True
+            self.gave_up = f"the first {_SAME_FAILURES} trials failed for the same reason:\n{ending.error.strip()}"
+
+    def stop(self) -> None:
+        self.stopping = True
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: Callable[[], None], say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask for the end once; a second one ends the process at once. Only in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            os._exit(128 + number)
+        asked.append(number)
+        say("stopping: running trials finish what they report; press Ctrl-C again to leave at once")
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

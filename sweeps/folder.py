@@ -1,0 +1,158 @@
+"""Run folders: ``runs/<sweep>/<date-time>/``. Making them, finding them, and what they say at a glance."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from analysis import records
+from analysis.records import DECISIONS, ENVIRONMENT, LOCK_FILE, Record
+from sweeps.ledger import DRIVER_LOCK, RunError
+from trainables.config import nearest
+
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def default_runs() -> Path:
+    """``$ASSAY_RUNS``; else ``runs`` here, or ``~/assay-runs`` inside a Ray job, whose folder goes away."""
+    if chosen := os.environ.get("ASSAY_RUNS"):
+        return Path(chosen)
+    return Path.home() / "assay-runs" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else Path("runs")
+
+
+def create(runs: Path, sweep: str) -> Path:
+    """A new run folder, named by the local time; two in one second get different names."""
+    stem = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    for number in range(1, 1000):
+        run = runs / sweep / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return run
+    raise RunError(f"{runs / sweep}: cannot make a new run folder")
+
+
+def find(name: str, runs: Path) -> Path:
+    """The run at this path, or ``<sweep>/<date-time>`` or ``<sweep>`` (its latest) under ``runs``."""
+    for folder in (Path(name), runs / name):
+        if (folder / LOCK_FILE).exists():
+            return folder
+        if latest := max(_runs_in(folder), default=None):
+            return latest
+    known = [str(run.relative_to(runs)) for run in all_runs(runs)]
+    near = nearest(name, [*known, *(run.partition("/")[0] for run in known)])
+    raise RunError(
+        f"{name}: no such run" + (f"; did you mean {near}?" if near else f"; `assay runs` lists those in {runs}")
+    )
+
+
+def all_runs(runs: Path) -> list[Path]:
+    """Every run folder under ``runs``, oldest first."""
+    sweeps = sorted(folder for folder in runs.iterdir() if folder.is_dir()) if runs.is_dir() else []
+    return sorted((run for sweep in sweeps for run in _runs_in(sweep)), key=lambda run: (run.name, run.parent.name))
+
+
+def _runs_in(folder: Path) -> Iterator[Path]:
+    return (lock.parent for lock in folder.glob(f"*/{LOCK_FILE}"))
+
+
+def write_environment(run: Path, environment: Mapping[str, Any]) -> None:
+    (run / ENVIRONMENT).write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+
+
+def read_environment(run: Path) -> dict[str, Any]:
+    path = run / ENVIRONMENT
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+@dataclass
+class CellStatus:
+    """Trials by phase and state; a trial's state is its last ending, else running or planned."""
+
+    tune: Counter[str] = field(default_factory=Counter)
+    confirm: Counter[str] = field(default_factory=Counter)
+    best: float | None = None  # of the objective's means over seeds, while tuning
+    winners: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Status:
+    """A run at a glance, from its decisions alone."""
+
+    run: Path
+    state: str  # finished, interrupted, running or broken off
+    cells: Mapping[str, CellStatus]
+    seconds: float
+    started: float
+    torn: int
+
+    @property
+    def totals(self) -> Counter[str]:
+        return sum((cell.tune + cell.confirm for cell in self.cells.values()), Counter())
+
+
+def status(run: Path, *, maximize: bool = False) -> Status:
+    """Read the decisions of a run. ``maximize``: the goal of its first objective."""
+    if not (run / DECISIONS).exists():
+        return Status(run, "empty", {}, 0.0, 0.0, 0)
+    lines = records.read_decisions(run)
+    lives = [r for r in lines.records if r["kind"] == "run"]
+    cells = {name: CellStatus() for name in (lives[-1]["cells"] if lives else [])}
+    _count(lines.records, cells)
+    _note_results(lines.records, cells, maximize)
+    event = lives[-1]["event"] if lives else "started"
+    state = event if event in ("finished", "interrupted") else "running" if _held(run) else "broken off"
+    seconds = sum(r.get("seconds", 0.0) for r in lives)
+    return Status(run, state, cells, seconds, lines.records[0]["time"] if lines.records else 0.0, lines.torn)
+
+
+def maximizes(run: Path) -> bool:
+    """Whether the first objective of a run is maximised."""
+    lock = yaml.load((run / LOCK_FILE).read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506 - a safe loader
+    objective = lock.get("objective", {})
+    return "maximize" in (objective[0] if isinstance(objective, list) else objective)
+
+
+def _count(decisions: list[Record], cells: Mapping[str, CellStatus]) -> None:
+    place: dict[str, tuple[str, str]] = {}
+    state: dict[str, str] = {}
+    for record in decisions:
+        trial = record.get("trial")
+        if record["kind"] == "planned":
+            place[record["trial"]] = (record["cell"], record["phase"])
+        if trial is not None:
+            state[trial] = "running" if record["kind"] == "started" else record["kind"]
+    for trial, (cell, phase) in place.items():
+        if cell in cells:
+            getattr(cells[cell], phase)[state[trial]] += 1
+
+
+def _note_results(decisions: list[Record], cells: Mapping[str, CellStatus], maximize: bool) -> None:
+    better = max if maximize else min
+    for record in decisions:
+        cell = cells.get(record.get("cell", ""))
+        if cell and record["kind"] == "told" and record["state"] == "COMPLETE":
+            value = float(record["values"][0])
+            cell.best = value if cell.best is None else better(cell.best, value)
+        elif cell and record["kind"] == "winner":
+            cell.winners = record["points"]
+
+
+def _held(run: Path) -> bool:
+    """Whether a living driver has the run."""
+    lock = FileLock(run / DRIVER_LOCK)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True

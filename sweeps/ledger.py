@@ -1,0 +1,150 @@
+"""Writes the run folder and opens it again. The schema is that of ``analysis.records``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TextIO
+
+from filelock import FileLock, Timeout
+
+from analysis import records
+from analysis.records import ENDINGS, Record
+from cluster.work import Report
+from trainables.api import Metrics, Order, Outcome
+
+OF_A_STUDY = ("asked", "judged", "told", "winner")  # kinds that mean nothing to a study of another signature
+DRIVER_LOCK = "ledger/driver.lock"
+
+
+class RunError(Exception):
+    """A run folder that cannot be used; one line."""
+
+
+def identity(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """What makes a decision the same decision, so that it is written once; None if it never repeats."""
+    kind = record["kind"]
+    if kind == "planned":
+        return kind, record["trial"]
+    if kind == "started" or kind in ENDINGS:
+        return kind, record["trial"], record["attempt"]
+    if kind in ("asked", "judged", "told"):
+        return kind, record["cell"], record["number"], record.get("step"), record.get("state")
+    return (kind, record["cell"], *record["points"]) if kind == "winner" else None
+
+
+class Ledger:
+    """The decisions of one run: an append-only file with a single writer."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._lock = FileLock(run / DRIVER_LOCK)
+        self._seen: set[tuple[Any, ...]] = set()
+        self._file: TextIO | None = None
+        self.records: list[Record] = []  # what earlier lives of the run have decided
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Ledger]:
+        """Take the run for this process, read what is there, and append. Raises RunError if another process has it."""
+        (self.run / "ledger").mkdir(parents=True, exist_ok=True)
+        with self._taken():
+            lines = records.read_decisions(self.run)
+            self.records = lines.records
+            self._seen = {key for record in lines.records if (key := identity(record))}
+            path = self.run / records.DECISIONS
+            if lines.torn:
+                os.truncate(path, lines.end)
+            with path.open("a", encoding="utf-8") as self._file:
+                yield self
+
+    @contextlib.contextmanager
+    def _taken(self) -> Iterator[None]:
+        holder = self.run / "ledger" / "driver.txt"
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            who = holder.read_text().strip() if holder.exists() else "another process"
+            raise RunError(f"{self.run}: {who} is running this run; wait for it, or stop it first") from None
+        try:
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            self._lock.release()
+
+    def record(self, kind: str, **fields: Any) -> None:
+        """Append a decision, unless the run holds it already."""
+        record = {"v": records.VERSION, "kind": kind, "time": round(time.time(), 3), **fields}
+        key = identity(record)
+        if key is not None and key in self._seen:
+            return
+        if key is not None:
+            self._seen.add(key)
+        assert self._file is not None, "the ledger is not open"
+        self._file.write(records.encode(record))
+        self._file.flush()
+
+    def record_cell(self, cell: str, levels: Mapping[str, str], search: str) -> None:
+        """Declare a cell and the signature of its study. A study with another one starts afresh."""
+        last = next((r for r in reversed(self.records) if r["kind"] == "cell" and r["cell"] == cell), None)
+        if last and last["search"] == search:
+            return
+        self._seen = {key for key in self._seen if key[0] not in OF_A_STUDY or key[1] != cell}
+        self.record("cell", cell=cell, levels=dict(levels), search=search)
+
+    def history(self) -> dict[str, list[Report]]:
+        """The reports of every trial, by step; of a step that several attempts reported, the last."""
+        found: dict[str, dict[int, tuple[int, Report]]] = defaultdict(dict)
+        for record in self._reports():
+            steps, attempt, step = found[record["trial"]], record["attempt"], record["step"]
+            if step not in steps or attempt >= steps[step][0]:
+                metrics = {name: float(value) for name, value in record["metrics"].items()}
+                steps[step] = (attempt, Report(step, metrics))
+        return {trial: [steps[step][1] for step in sorted(steps)] for trial, steps in found.items()}
+
+    def _reports(self) -> Iterator[Record]:
+        if (self.run / records.COMPACTED).exists():
+            from analysis.frames import compacted_records
+
+            yield from compacted_records(self.run)
+        for lines in records.read_segments(self.run):
+            yield from (record for record in lines.records if record["kind"] == "report")
+
+
+@cache
+def _segment(run: Path, process: int) -> Path:
+    """The file of this process alone. It is opened anew for each record, so that nothing is left open or unflushed."""
+    (run / "ledger").mkdir(parents=True, exist_ok=True)
+    return run / "ledger" / f"reports-{socket.gethostname()[:40]}-{process}-{uuid.uuid4().hex[:8]}.jsonl"
+
+
+class LedgerSink:
+    """The ledger's end of one attempt."""
+
+    def __init__(self, run: Path, order: Order) -> None:
+        self._path, self._order = _segment(run, os.getpid()), order
+
+    def report(self, step: int, metrics: Metrics) -> None:
+        self._write("report", step=step, metrics=dict(metrics))
+
+    def note(self, key: str, value: Any) -> None:
+        self._write("note", key=key, value=value)
+
+    def image(self, tag: str, step: int, png: bytes) -> None:
+        """Images are not part of the ledger."""
+
+    def close(self, outcome: Outcome) -> None:
+        """The driver decides how the attempt ended, and records it."""
+
+    def _write(self, kind: str, **fields: Any) -> None:
+        trial = {"trial": self._order.trial, "attempt": self._order.attempt}
+        record = {"v": records.VERSION, "kind": kind, "time": round(time.time(), 3), **trial, **fields}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(records.encode(record))

@@ -1,0 +1,30 @@
+"""What the search reads out of the reports of a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from cluster.work import Report
+from sweeps.spec import Objective, Sweep
+
+
+def observe(sweep: Sweep, reports: Sequence[Report]) -> dict[str, float]:
+    """The value of each objective by its key, and the last value of each metric that a constraint bounds."""
+    values = {objective.key: objective_value(objective, reports) for objective in sweep.objectives}
+    bounded = [name for name in sweep.constraints if name not in sweep.nuisance]
+    return values | {name: series(name, reports)[-1] for name in bounded}
+
+
+def series(metric: str, reports: Sequence[Report]) -> list[float]:
+    return [float(report.metrics[metric]) for report in reports if metric in report.metrics]
+
+
+def objective_value(objective: Objective, reports: Sequence[Report]) -> float:
+    """Last, best, or mean over the last k reports that hold the metric."""
+    values = series(objective.metric, reports)
+    if objective.at == "best":
+        return max(values) if objective.goal == "maximize" else min(values)
+    if isinstance(objective.at, dict):
+        return fmean(values[-objective.at["mean_of_last"] :])
+    return values[-1]

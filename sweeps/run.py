@@ -1,0 +1,196 @@
+"""Puts plan, search, cluster and ledger together: starts a run, or goes on with one."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from analysis.records import LOCK_FILE, SEGMENTS
+from sweeps import code, folder, plan, resolve, space, tensorboard
+from sweeps.driver import Driver, OpenSinks, stop_on_signals
+from sweeps.environment import environment
+from sweeps.ledger import Ledger, RunError
+from sweeps.plan import Plan
+from sweeps.progress import CellTotals, Progress
+from sweeps.resolve import Resolved
+from sweeps.search import Search
+from sweeps.spec import Sweep
+from trainables import registry
+from trainables.config import per_member
+from trainables.registry import Trainable
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what."""
+
+    inline: bool = False  # in this process, without Ray
+    address: str | None = None  # of a Ray cluster to join
+    concurrent: int | None = None  # trials at a time
+    optuna_storage: str | None = None  # where to mirror the studies
+    allow_code_change: bool = False
+    retry_failed: bool = False
+
+
+def create(resolved: Resolved, runs: Path) -> Path:
+    """Make a run folder with its lock file and environment."""
+    run = folder.create(runs, resolved.sweep.sweep)
+    (run / LOCK_FILE).write_text(resolve.dump(resolved), encoding="utf-8")
+    search_path = str(resolved.path.resolve().parent)
+    folder.write_environment(run, {**environment(resolved.path.resolve().parent), "search_path": search_path})
+    return run
+
+
+def replace_sweep(run: Path, resolved: Resolved) -> None:
+    """Give a run another sweep; the old lock file is kept beside it."""
+    number = len(list(run.glob("sweep.lock.*.yaml"))) + 1
+    shutil.copy(run / LOCK_FILE, run / f"sweep.lock.{number}.yaml")
+    (run / LOCK_FILE).write_text(resolve.dump(resolved), encoding="utf-8")
+
+
+def search_path(run: Path) -> Path:
+    """Where the trainable of a run is looked for: where the sweep file was, or here if that is gone."""
+    path = Path(folder.read_environment(run).get("search_path", "."))
+    return path if path.is_dir() else Path.cwd()
+
+
+def drive(run: Path, options: Options, progress_of: type[Progress] = Progress) -> str:
+    """Run what is missing; returns ``finished``, ``interrupted``, or why the run gave up."""
+    resolved = resolve.load(run / LOCK_FILE)
+    sweep = resolved.sweep
+    trainable = registry.find(sweep.trainable, search_path(run))
+    began = time.monotonic()
+    with Ledger(run).open() as ledger:
+        earlier_s = sum(r.get("seconds", 0.0) for r in ledger.records if r["kind"] == "run")
+        history = cache(ledger.history)
+        search = Search(
+            sweep,
+            resolve=cached_resolve(trainable),
+            record=ledger.record,
+            history=lambda trial: history().get(trial, []),
+            last_step=lambda config: _last_step(trainable, config),
+            elapsed_s=lambda: earlier_s + time.monotonic() - began,
+            on_told=_mirror(options, run, sweep.sweep),
+        )
+        _keep_code(run, trainable, search, options)
+        for cell in search.cells:
+            ledger.record_cell(cell.id, dict(cell.levels), search.studies[cell.id].signature)
+        search.replay(ledger.records, retry_failed=options.retry_failed)
+        event = "resumed" if ledger.records else "started"
+        ledger.record("run", event=event, cells=[cell.id for cell in search.cells])
+        tensorboard.write_experiment(run / "tensorboard", *_hparams(sweep, search))
+        driver = _go(sweep, run, search, options, progress_of)
+        event = "interrupted" if driver.stopping else "finished"
+        cells = [cell.id for cell in search.cells]
+        ledger.record("run", event=event, seconds=round(time.monotonic() - began, 3), cells=cells)
+    if event == "finished":
+        _compact(run)
+    return driver.gave_up or event
+
+
+def cached_resolve(trainable: Trainable) -> Any:
+    """``trainable.resolve``, quicker where many trials share a config."""
+    known: dict[str, Mapping[str, Any]] = {}
+
+    def resolve_once(config: Mapping[str, Any]) -> Mapping[str, Any]:
+        key = repr(config)
+        if key not in known:
+            known[key] = trainable.resolve(config)
+        return known[key]
+
+    return resolve_once
+
+
+def _last_step(trainable: Trainable, config: Mapping[str, Any]) -> int | None:
+    return trainable.steps(trainable.build(config)) if trainable.steps else None
+
+
+def _keep_code(run: Path, trainable: Trainable, search: Search, options: Options) -> None:
+    """Copy the code into a new run; refuse to mix other code into an old one."""
+    found = trainable_sources(trainable, search)
+    if (changed := code.diff(run, found)) and not options.allow_code_change:
+        lines = "\n".join(changed[:40])
+        raise RunError(f"{run}: the code has changed since this run began; --allow-code-change goes on anyway\n{lines}")
+    if changed:
+        shutil.rmtree(run / code.FOLDER)
+    code.save(run, found)
+
+
+def trainable_sources(trainable: Trainable, search: Search) -> dict[str, Path]:
+    """The code that the cells of a sweep run: the trainable, its components, and what they import."""
+    configs = [trainable.build(space.config(search.sweep, c, plan.middle(search.studies[c.id].space))) for c in search.cells]
+    return code.sources({trainable.module}.union(*(code.modules_of(config) for config in configs)))
+
+
+def _mirror(options: Options, run: Path, sweep: str) -> Any:
+    if options.optuna_storage is None:
+        return lambda _study, _number: None
+    from sweeps.mirror import Mirror
+
+    return Mirror(options.optuna_storage, f"{sweep}/{run.name}")
+
+
+def _hparams(sweep: Sweep, search: Search) -> tuple[dict[str, Any], list[str]]:
+    """Every hyperparameter that a trial may have, and the metrics worth a column."""
+    factors = {name: [space.label(level) for level in space.levels(f)] for name, f in sweep.factors.items()}
+    parameters = {name: p for study in search.studies.values() for name, p in study.space.items()}
+    metrics = [o.metric for o in sweep.objectives] + [claim.metric for claim in sweep.claims]
+    return {**factors, "phase": ["tune", "confirm"], **parameters}, list(dict.fromkeys(metrics))
+
+
+def _go(sweep: Sweep, run: Path, search: Search, options: Options, progress_of: type[Progress]) -> Driver:
+    totals = {
+        c.id: CellTotals(tune=search.studies[c.id].points * sweep.seeds.tune, confirm=sweep.seeds.confirm)
+        for c in search.cells
+    }
+    first = sweep.objectives[0]
+    with progress_of(sweep.sweep, totals, (first.metric, first.goal)) as progress:
+        for planned, outcome in search.finished():
+            progress.ended(planned.cell, planned.phase, outcome, 0.0)
+        driver = Driver(sweep, run, search, progress, search_path(run))
+        with stop_on_signals(driver.stop, progress.message):
+            _backend(sweep, run, driver, options)
+    return driver
+
+
+def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options) -> None:
+    open_sinks = OpenSinks(run.resolve())
+    if options.inline:
+        from cluster import inline
+
+        inline.run(driver, open_sinks)
+        return
+    from cluster import session, tune
+
+    with session.session(options.address, dashboard=sweep.resources.workers > 0):
+        tune.run(driver, open_sinks, resources=sweep.resources, max_concurrent=options.concurrent or sweep.resources.concurrent)
+
+
+def _compact(run: Path) -> None:
+    if any(run.glob(SEGMENTS)):
+        from analysis.frames import compact
+
+        compact(run)
+
+
+def make_plan(resolved: Resolved, runs: Path, options: Options, seconds: dict[str, float] | None = None) -> Plan:
+    """The plan of a sweep, its times from ``seconds`` by cell, or from past runs of it."""
+    sweep = resolved.sweep
+    trainable = registry.find(sweep.trainable, resolved.path.resolve().parent)
+    source = "a probe" if seconds else "past runs"
+    times = seconds or plan.past_seconds(sweep, runs)
+    members = _per_member(trainable, sweep)
+    return plan.make(sweep, members, seconds=times, estimate_from=source, concurrent=options.concurrent)
+
+
+def _per_member(trainable: Trainable, sweep: Sweep) -> set[tuple[str, ...]]:
+    from sweeps import space
+    if trainable.config is None:
+        return set()
+    configs = [space.config(sweep, cell, {}) for cell in space.cells(sweep)]
+    return set().union(*(per_member(trainable.config, config) for config in configs))

@@ -1,0 +1,73 @@
+"""The names of samplers and schedulers in a sweep file, as Optuna's samplers and pruners."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna import pruners, samplers
+from optuna.distributions import BaseDistribution
+
+from sweeps.spec import Parameter, Scheduler, Search
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+class PinnedQMCSampler(samplers.QMCSampler):
+    """Optuna's QMC sampler, except that its space is that of the study's first trial, whatever became of it.
+
+    Optuna reads the space from the first trial that succeeded, so its points would depend on which trial ends first.
+    """
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        first = study.get_trials(deepcopy=False)[0]
+        return {} if first.number == trial.number else dict(first.distributions)
+
+
+def sampler(search: Search, space: Mapping[str, Parameter], points: int) -> samplers.BaseSampler:
+    """The sampler of one cell. The grid is enqueued by the study, so that its sampler is never asked."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return _sampler(search, space, points)
+
+
+def _sampler(search: Search, space: Mapping[str, Parameter], points: int) -> samplers.BaseSampler:
+    conditional = any(set(p.when) & set(space) for p in space.values())
+    options: dict[str, Any] = {"seed": search.seed}
+    match search.sampler:
+        case "qmc":
+            return PinnedQMCSampler(**options, scramble=True, warn_independent_sampling=False)
+        case "tpe":
+            return samplers.TPESampler(**options, multivariate=True, group=conditional, constant_liar=True)
+        case "gp":
+            return samplers.GPSampler(**options, warn_independent_sampling=False)
+        case "cmaes":
+            return samplers.CmaEsSampler(**options, warn_independent_sampling=False)
+        case "nsga2":
+            return samplers.NSGAIISampler(**options, population_size=max(4, min(50, points // 4)))
+    return samplers.RandomSampler(**options)
+
+
+def pruner(scheduler: Scheduler, last_step: int | None) -> pruners.BasePruner:
+    """The rule that stops trials of one cell early; ``last_step`` is that of a full trial, if known."""
+    match scheduler.name:
+        case "asha":
+            return pruners.SuccessiveHalvingPruner(
+                min_resource=scheduler.grace_steps, reduction_factor=scheduler.reduction, min_early_stopping_rate=0
+            )
+        case "hyperband":
+            return pruners.HyperbandPruner(
+                min_resource=scheduler.grace_steps,
+                max_resource=scheduler.max_steps or last_step or "auto",
+                reduction_factor=scheduler.reduction,
+            )
+        case "median":
+            # Optuna judges after the warm-up, we judge from the grace step on.
+            return pruners.MedianPruner(
+                n_startup_trials=scheduler.warmup_points, n_warmup_steps=max(0, scheduler.grace_steps - 1)
+            )
+    return pruners.NopPruner()

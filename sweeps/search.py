@@ -1,0 +1,354 @@
+"""The search over all cells: tune every cell with the same budget, then confirm each winner on fresh seeds.
+
+``Search`` is event-sourced. Everything that it decides goes through ``record``, and replaying those records in their
+order brings it back to the same state: the same questions to Optuna, the same answers, the same open trials.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from optuna.trial import TrialState
+
+from analysis.records import ENDINGS, Record
+from cluster.failures import should_retry
+from cluster.work import Ending, Idle, Report
+from sweeps import space
+from sweeps.ledger import OF_A_STUDY
+from sweeps.objective import observe
+from sweeps.space import Cell, Point
+from sweeps.spec import Sweep
+from sweeps.study import CellStudy, Told, budget, excess
+from trainables.api import Outcome
+
+CONFIRM_SEED = 1000  # confirm seeds count from here, tune seeds from 0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial: one cell, point and seed."""
+
+    trial: str
+    cell: str
+    phase: str  # tune or confirm
+    point: Point
+    seed: int
+    config: Mapping[str, Any]
+
+    @property
+    def point_id(self) -> str:
+        return space.point_id(self.point)
+
+
+@dataclass
+class _Life:
+    """What is known of a trial so far."""
+
+    planned: Planned
+    attempts: int = 0
+    outcome: Outcome | None = None  # once it is final
+    values: Mapping[str, float] = field(default_factory=dict)  # what `observe` found in its reports
+    reports: dict[int, Report] = field(default_factory=dict)  # by step, until it is final
+
+
+@dataclass
+class _Question:
+    """A point that a study asked for, open until all its trials are final."""
+
+    cell: str
+    number: int
+    trials: list[str]
+    judged: set[int] = field(default_factory=set)  # steps
+
+
+class Search:
+    """Gives out trials and learns what became of them.
+
+    Args:
+        resolve: nested config -> the same with every default filled in.
+        record: takes the kind and the fields of each decision; has to ignore those that it holds already.
+        history: the reports of a trial in earlier lives of the run.
+        last_step: the step of a full trial, given its config.
+        elapsed_s: seconds of run time so far, over all lives.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        *,
+        resolve: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        record: Callable[..., None],
+        history: Callable[[str], Sequence[Report]] = lambda _: (),
+        last_step: Callable[[Mapping[str, Any]], int | None] = lambda _: None,
+        elapsed_s: Callable[[], float] = lambda: 0.0,
+        on_told: Callable[[CellStudy, int], None] = lambda _study, _number: None,
+    ) -> None:
+        self.sweep, self.cells = sweep, space.cells(sweep)
+        self._resolve, self._record, self._history = resolve, record, history
+        self._elapsed_s, self._on_told = elapsed_s, on_told
+        self.studies = {cell.id: self._study(cell, last_step) for cell in self.cells}
+        self._lives: dict[str, _Life] = {}
+        self._waiting: dict[str, list[_Question]] = {}  # trial -> those that wait for it
+        self._questions: dict[tuple[str, int], _Question] = {}  # by cell and number
+        self._queue: deque[str] = deque()
+        self._running: set[str] = set()
+        self._ends: dict[str, Record] = {}  # of trials in the ledger that nothing has asked for yet
+        self._pruned: set[str] = set()
+        self._confirmed: set[str] = set()  # cells whose winners are planned
+
+    def _study(self, cell: Cell, last_step: Callable[[Mapping[str, Any]], int | None]) -> CellStudy:
+        hyperband = self.sweep.scheduler.name == "hyperband"
+        steps = last_step(space.config(self.sweep, cell, {})) if hyperband else None
+        return CellStudy(self.sweep, cell, budget(self.sweep, self.cells, cell), steps)
+
+    # --- giving out ---------------------------------------------------------------------------------------------------
+
+    def next(self) -> Planned | Idle:
+        """The next trial to start. The caller says ``started``, ``reported`` and ``ended`` for it."""
+        while True:
+            if self._queue:
+                life = self._lives[self._queue.popleft()]
+                if life.outcome is not None:
+                    continue
+                if life.planned.trial not in self._pruned:
+                    return life.planned
+                self._finish(life, Ending(Outcome.PRUNED), 0.0)
+            elif study := self._study_to_ask():
+                self._ask(study)
+            elif self._running:
+                return Idle.WAIT
+            else:
+                for study in self.studies.values():
+                    self._confirm_if_tuned(study)
+                if not self._queue:
+                    return Idle.FINISHED
+
+    def _study_to_ask(self) -> CellStudy | None:
+        most = self.sweep.search.concurrent
+        able = [
+            study
+            for study in self.studies.values()
+            if not study.exhausted and not self._out_of_time and (most is None or study.in_flight < most)
+        ]
+        return min(able, key=lambda study: len(study.asked), default=None)
+
+    @property
+    def _out_of_time(self) -> bool:
+        limit = self.sweep.search.time_s
+        return limit is not None and self._elapsed_s() >= limit
+
+    def _ask(self, study: CellStudy) -> None:
+        number, point = study.ask()
+        self._record("asked", cell=study.cell.id, number=number, point=space.point_id(point), params=dict(point))
+        self._open(study, number, point)
+
+    def _open(self, study: CellStudy, number: int, point: Point) -> None:
+        seeds = range(self.sweep.seeds.tune)
+        question = _Question(study.cell.id, number, [])
+        question.trials = [self._plan(study.cell, "tune", point, seed) for seed in seeds]
+        self._questions[study.cell.id, number] = question
+        for trial in question.trials:
+            self._waiting.setdefault(trial, []).append(question)
+        for trial in question.trials:
+            self._take_end(trial)
+        self._settle(question)
+
+    def _plan(self, cell: Cell, phase: str, point: Point, seed: int) -> str:
+        resolved = self._resolve(space.config(self.sweep, cell, point))
+        trial = space.trial_id(self.sweep.trainable, resolved, seed)
+        if trial not in self._lives:
+            planned = Planned(trial, cell.id, phase, point, seed, resolved)
+            self._lives[trial] = _Life(planned)
+            self._queue.append(trial)
+            self._record(
+                "planned",
+                trial=trial,
+                cell=cell.id,
+                phase=phase,
+                point=planned.point_id,
+                params=dict(point),
+                seed=seed,
+                config=resolved,
+            )
+        return trial
+
+    # --- being told ---------------------------------------------------------------------------------------------------
+
+    def started(self, trial: str) -> int:
+        """Count a new attempt and return its number."""
+        life = self._lives[trial]
+        self._running.add(trial)
+        if life.attempts and not life.reports:
+            life.reports = {report.step: report for report in self._history(trial)}
+        life.attempts += 1
+        self._record("started", trial=trial, attempt=life.attempts)
+        return life.attempts
+
+    def reported(self, trial: str, reports: Sequence[Report]) -> bool:
+        """Take reports in order; False if the scheduler stops the trial."""
+        life = self._lives[trial]
+        for report in reports:
+            life.reports[report.step] = report
+            if self.judges_reports:
+                self._judge(trial, report.step)
+        return trial not in self._pruned
+
+    @property
+    def judges_reports(self) -> bool:
+        return self.sweep.scheduler.name != "none"
+
+    def _judge(self, trial: str, step: int) -> None:
+        metric = self.sweep.objectives[0].metric
+        for question in self._waiting.get(trial, []):
+            found = [self._lives[t].reports.get(step) for t in question.trials]
+            values = [report.metrics[metric] for report in found if report and metric in report.metrics]
+            if len(values) == len(question.trials) and step not in question.judged:
+                self._show_scheduler(question, step, fmean(values))
+
+    def _show_scheduler(self, question: _Question, step: int, value: float) -> None:
+        question.judged.add(step)
+        prune = self.studies[question.cell].judge(question.number, step, value)
+        self._record("judged", cell=question.cell, number=question.number, step=step, value=value, prune=prune)
+        if prune:
+            self._pruned.update(t for t in question.trials if self._lives[t].outcome is None)
+
+    def ended(self, trial: str, ending: Ending, seconds: float = 0.0) -> None:
+        """Take the end of an attempt. A lost one is queued again, until the retries are used up."""
+        life = self._lives[trial]
+        if ending.outcome == Outcome.LOST and not should_retry(ending, life.attempts, self.sweep.resources.retries):
+            ending = Ending(Outcome.FAILED, ending.error)
+        self._finish(life, ending, seconds)
+        if ending.outcome == Outcome.LOST:
+            self._queue.appendleft(trial)
+
+    def _finish(self, life: _Life, ending: Ending, seconds: float) -> None:
+        if ending.outcome == Outcome.DONE:
+            life.values = observe(self.sweep, [life.reports[step] for step in sorted(life.reports)])
+        self._record(
+            ending.outcome.value,
+            trial=life.planned.trial,
+            attempt=life.attempts,
+            seconds=round(seconds, 4),
+            error=ending.error,
+            values=dict(life.values),
+        )
+        self._end(life, ending.outcome)
+
+    def _end(self, life: _Life, outcome: Outcome) -> None:
+        self._running.discard(life.planned.trial)
+        if outcome in (Outcome.LOST, Outcome.CANCELLED):
+            return
+        life.outcome, life.reports = outcome, {}
+        for question in self._waiting.pop(life.planned.trial, []):
+            self._settle(question)
+
+    def _settle(self, question: _Question) -> None:
+        """Tell the study, once every trial of the point is final."""
+        lives = [self._lives[trial] for trial in question.trials]
+        study = self.studies[question.cell]
+        if any(life.outcome is None for life in lives) or question.number in study.told:
+            return
+        told, broken = self._answer(lives)
+        study.tell(question.number, told, broken)
+        values = list(told.values)
+        self._record("told", cell=question.cell, number=question.number, state=told.state.name, values=values)
+        self._on_told(study, question.number)
+        self._confirm_if_tuned(study)
+
+    def _answer(self, lives: Sequence[_Life]) -> tuple[Told, dict[str, float]]:
+        outcomes = {life.outcome for life in lives}
+        if outcomes & {Outcome.FAILED, Outcome.DIVERGED}:
+            return Told(TrialState.FAIL), {}
+        if Outcome.PRUNED in outcomes:
+            return Told(TrialState.PRUNED), {}
+        means = {name: fmean(life.values[name] for life in lives) for name in lives[0].values}
+        objectives = [means[objective.key] for objective in self.sweep.objectives]
+        bounds = {n: b for n, b in self.sweep.constraints.items() if n not in self.sweep.nuisance}
+        broken = {name: excess(means[name], bound) for name, bound in bounds.items()}
+        return Told(TrialState.COMPLETE, objectives, all(e <= 0 for e in broken.values())), broken
+
+    def _confirm_if_tuned(self, study: CellStudy) -> None:
+        tuned = (study.exhausted or (self._out_of_time and study.asked)) and study.in_flight == 0
+        if tuned and study.cell.id not in self._confirmed:
+            self._confirm(study)
+
+    def _confirm(self, study: CellStudy) -> None:
+        self._confirmed.add(study.cell.id)
+        points = [study.asked[number] for number in study.winners()]
+        self._record("winner", cell=study.cell.id, points=[space.point_id(point) for point in points])
+        for point in points:
+            for seed in range(CONFIRM_SEED, CONFIRM_SEED + self.sweep.seeds.confirm):
+                self._take_end(self._plan(study.cell, "confirm", point, seed))
+
+    # --- coming back --------------------------------------------------------------------------------------------------
+
+    def replay(self, records: Iterable[Record], *, retry_failed: bool = False) -> None:
+        """Take the decisions of earlier lives. What was open then is queued again; what was final stays final."""
+        for record in _of_current_studies(records, self.studies):
+            kind = record["kind"]
+            if kind == "asked":
+                self._replay_asked(record)
+            elif kind == "judged":
+                self._replay_judged(record)
+            elif kind == "started" and record["trial"] in self._lives:
+                self._lives[record["trial"]].attempts = record["attempt"]
+            elif kind in ENDINGS and not (retry_failed and kind == "failed"):
+                self._ends[record["trial"]] = record
+                self._take_end(record["trial"])
+            elif kind == "winner" and self.sweep.search.time_s and record["cell"] not in self._confirmed:
+                self._confirm(self.studies[record["cell"]])
+        self._queue = deque(t for t, life in self._lives.items() if life.outcome is None)
+
+    def finished(self) -> list[tuple[Planned, Outcome]]:
+        """The trials that are final."""
+        return [(life.planned, life.outcome) for life in self._lives.values() if life.outcome is not None]
+
+    def _take_end(self, trial: str) -> None:
+        """End a trial that is planned here and has ended in the ledger."""
+        if trial not in self._lives or trial not in self._ends:
+            return
+        life, record = self._lives[trial], self._ends.pop(trial)
+        life.attempts = max(life.attempts, record["attempt"])
+        if life.outcome is None:
+            life.values = self._values_of(trial, record)
+            self._end(life, Outcome(record["kind"]))
+
+    def _values_of(self, trial: str, record: Record) -> Mapping[str, float]:
+        if record["kind"] != Outcome.DONE:
+            return {}
+        recorded = {name: float(value) for name, value in record.get("values", {}).items()}
+        wanted = {o.key for o in self.sweep.objectives} | (set(self.sweep.constraints) - set(self.sweep.nuisance))
+        return recorded if wanted <= set(recorded) else observe(self.sweep, self._history(trial))
+
+    def _replay_asked(self, record: Record) -> None:
+        study = self.studies[record["cell"]]
+        if study.exhausted:
+            return
+        number, point = study.ask()
+        if space.point_id(point) != record["point"]:
+            raise ValueError(  # only another version of Optuna can do this
+                f"cell {record['cell']}, point {number}: the sampler now proposes {dict(point)}, "
+                f"the ledger has {record['params']}; resume with the version of Optuna in environment.json"
+            )
+        self._open(study, number, point)
+
+    def _replay_judged(self, record: Record) -> None:
+        question = self._questions.get((record["cell"], record["number"]))
+        if question and record["number"] not in self.studies[record["cell"]].told:
+            self._show_scheduler(question, record["step"], float(record["value"]))
+
+
+def _of_current_studies(records: Iterable[Record], studies: Mapping[str, CellStudy]) -> list[Record]:
+    """Leave out what was asked, judged and won by studies of another space, sampler or seed than today's."""
+    records = list(records)
+    last = {r["cell"]: n for n, r in enumerate(records) if r["kind"] == "cell"}
+    of_today = {c for c, n in last.items() if c in studies and records[n]["search"] == studies[c].signature}
+    return [
+        record
+        for n, record in enumerate(records)
+        if record["kind"] not in OF_A_STUDY or (record["cell"] in of_today and n > last[record["cell"]])
+    ]

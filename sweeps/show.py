@@ -1,0 +1,136 @@
+"""How plans, runs, trainables and answers look in a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.folder import Status
+from sweeps.plan import Plan
+from trainables.explain import Field
+
+STATES = ("done", "running", "planned", "pruned", "diverged", "failed", "cancelled", "lost")
+
+
+def table(*columns: str, title: str = "") -> Table:
+    """Columns that begin with ``>`` are aligned to the right."""
+    made = Table(box=SIMPLE_HEAD, title=escape(title) or None, title_justify="left", pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+    return made
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def plan(p: Plan) -> RenderableType:
+    """What will run, per cell and in all."""
+    sweep = p.sweep
+    cells = table("cell", "tuned", ">points", ">tune trials", ">confirm trials", ">s per trial")
+    for c in p.cells[:40]:
+        tuned = ", ".join(c.parameters) or "nothing"
+        seconds = "-" if c.seconds is None else f"{c.seconds:.2f}"
+        confirm = f"{c.confirm}{' per front point' if len(sweep.objectives) > 1 else ''}"
+        cells.add_row(*map(escape, [c.cell.id, tuned, str(c.points), str(c.tune), confirm, seconds]))
+    lines = [Text(f"... and {len(p.cells) - 40} more cells", style="dim")] if len(p.cells) > 40 else []
+    return Group(Text(sweep.question, style="italic"), cells, *lines, _facts(_plan_facts(p)))
+
+
+def _plan_facts(p: Plan) -> list[tuple[str, str]]:
+    r, s, n = p.sweep.resources, p.sweep.seeds, p.tune + p.confirm
+    each = f"{r.cpus:g} CPU" + (f", {r.gpus:g} GPU" if r.gpus else "")
+    workers = f", {r.workers} workers" if r.workers else ""
+    source = f" (from {p.estimate_from})" if p.estimate_from else "; `assay plan --probe` measures it"
+    gpu = f", {p.gpu_hours:.1f} GPU-hours" if p.gpu_hours else ""
+    return [
+        ("trials", f"{n} = {p.tune} to tune + {p.confirm} to confirm, in {len(p.cells)} cells"),
+        ("seeds", f"{s.tune} per point while tuning, {s.confirm} fresh ones per winner"),
+        ("search", f"{p.sweep.search.sampler}, scheduler {p.sweep.scheduler.name}"),
+        ("cohorts", f"{n} of one trial each; {p.shapes} different tensor shapes"),
+        ("per trial", f"{each}{workers}; {p.concurrent} at a time"),
+        ("time", duration(p.wall_s) + gpu + source),
+    ]
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for name, value in facts:
+        grid.add_row(Text(name, style="dim"), Text(value))
+    return grid
+
+
+def status(s: Status) -> RenderableType:
+    cells = table("cell", ">tuned", ">confirmed", "states", ">best", "winner")
+    for name, cell in s.cells.items():
+        best = "-" if cell.best is None else f"{cell.best:.5g}"
+        row = [name, _share(cell.tune), _share(cell.confirm), _states(cell.tune + cell.confirm), best]
+        cells.add_row(*map(escape, [*row, ", ".join(cell.winners) or "-"]))
+    torn = f"; {s.torn} torn line dropped" if s.torn else ""
+    facts = [("run", str(s.run)), ("state", f"{s.state}{torn}"), ("trials", _states(s.totals) or "none")]
+    return Group(_facts([*facts, ("run time", duration(s.seconds))]), cells)
+
+
+def _share(counts: Counter[str]) -> str:
+    final = sum(counts[state] for state in ("done", "pruned", "diverged", "failed"))
+    return f"{final}/{counts.total()}"
+
+
+def _states(counts: Counter[str]) -> str:
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+
+
+def runs(found: Sequence[Status], root: Path) -> RenderableType:
+    rows = table("run", "state", ">trials done", ">run time")
+    for s in found:
+        done = f"{s.totals['done']}/{s.totals.total()}"
+        rows.add_row(*map(escape, [str(s.run.relative_to(root)), s.state, done, duration(s.seconds)]))
+    return rows
+
+
+def explanation(reference: str, doc: str, fields: Sequence[Field], metrics: dict[str, str]) -> RenderableType:
+    shown = table("field", "type", "default", "range", "in a cohort", "meaning", title="Config")
+    for field in fields:
+        _add_field(shown, field)
+    if not fields:
+        return Group(Text(reference, style="bold"), Text(doc), Text("It takes a plain mapping: nothing is checked."))
+    parts: list[RenderableType] = [Text(reference, style="bold"), Text(doc), Text(), shown]
+    if metrics:
+        reported = table("metric", "meaning", title="Metrics")
+        for name, meaning in metrics.items():
+            reported.add_row(escape(name), escape(meaning))
+        parts.append(reported)
+    return Group(*parts)
+
+
+def _add_field(shown: Table, field: Field, note: str = "") -> None:
+    default = "required" if field.required else str(field.default)
+    member = "may differ" if field.per_member else "equal"
+    cells = [field.path, field.type, default, field.range, member, f"{note}{field.doc}"]
+    shown.add_row(*map(escape, cells))
+    for name, inner in field.choices.items():
+        for one in inner:
+            _add_field(shown, one, f"({name}) ")
+
+
+def answer(console: Console, summary: Any) -> None:
+    """The answer table and the verdicts of a report."""
+    shown = table(*summary.columns, title="Answer")
+    for row in summary.rows:
+        shown.add_row(*(escape(str(cell)) for cell in row))
+    console.print(shown)
+    for line in summary.verdicts:
+        console.print(Text(line))

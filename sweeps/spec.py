@@ -1,0 +1,399 @@
+"""The YAML document as typed models: what each key means and which values it takes.
+
+``document.py`` reads the text, ``resolve.py`` applies ``extends``, ``scales`` and ``--set``, these models type the
+result, and ``check.py`` holds it against the trainable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+from analysis.claims import Claim
+from trainables.config import nearest, number
+
+FAULT = "fault"
+
+
+def fault(what: str, at: str = "", expected: str = "") -> PydanticCustomError:
+    """An error in our own words; ``at`` is the key it is about, if it is not about the value as a whole."""
+    return PydanticCustomError(FAULT, "{what}", {"what": what, "at": at, "expected": expected})
+
+
+# --- numbers and scalars ---------------------------------------------------------------------------------------------
+
+
+def _real(value: Any) -> int | float:
+    value = number(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fault("wrong type", expected="a number")
+    if not math.isfinite(value):
+        raise fault("not finite", expected="a finite number")
+    return value
+
+
+def _real_or_name(value: Any) -> int | float | str:
+    value = number(value)
+    return value if isinstance(value, str) and value else _real(value)
+
+
+def _scalar(value: Any) -> bool | int | float | str:
+    if not isinstance(value, bool | int | float | str):
+        raise fault("wrong type", expected="a number, text, true or false")
+    return value
+
+
+_RATIO = r"^\s*[+-]?[0-9]+(\.[0-9]+)?\s*/\s*[0-9]+(\.[0-9]+)?\s*$"
+
+Number = Annotated[
+    int | float,
+    PlainValidator(_real),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": _RATIO}]}),
+]
+"""A finite number, ints kept as ints; ``8/255`` is read as the nearest float."""
+
+NumberOrName = Annotated[
+    int | float | str, PlainValidator(_real_or_name), WithJsonSchema({"type": ["number", "string"]})
+]
+Scalar = Annotated[
+    bool | int | float | str, PlainValidator(_scalar), WithJsonSchema({"type": ["boolean", "number", "string"]})
+]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
+MetricName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _by_kind(expected: str, tag: Callable[[Any], str | None]) -> Discriminator:
+    """Picks the alternative of a union by ``tag(value)``, so that errors are those of the one that was meant.
+
+    Tags start with a bar, so that they cannot be mistaken for keys in the place of an error.
+    """
+
+    def pick(value: Any) -> str | None:
+        found = type(value).__name__.lower() if isinstance(value, Model) else tag(value)
+        return f"|{found}" if found else None
+
+    return Discriminator(
+        pick,
+        custom_error_type=FAULT,
+        custom_error_message="{what}",
+        custom_error_context={"what": "wrong type", "at": "", "expected": expected},
+    )
+
+
+# --- factors ---------------------------------------------------------------------------------------------------------
+
+
+class Linear(Model):
+    """Levels at equal distances, both ends included. Two ints make int levels."""
+
+    linear: tuple[Number, Number] = Field(strict=False)
+    levels: int = Field(ge=2, le=1000)
+
+
+class Geometric(Model):
+    """Levels at equal ratios, both ends included. Two ints make int levels."""
+
+    geometric: tuple[Number, Number] = Field(strict=False)
+    levels: int = Field(ge=2, le=1000)
+
+    @model_validator(mode="after")
+    def _positive(self) -> Geometric:
+        if min(self.geometric) <= 0:
+            raise fault("a geometric range of numbers that are not positive", "geometric", "ends above 0")
+        return self
+
+
+def _levels_kind(value: Any) -> str | None:
+    if isinstance(value, list):
+        return "list"
+    keys = [nearest(key, ["linear", "geometric"]) for key in value] if isinstance(value, Mapping) else []
+    return next((key for key in keys if key), "linear" if isinstance(value, Mapping) else None)
+
+
+Levels = Annotated[
+    Annotated[list[Any], Field(min_length=1), Tag("|list")]
+    | Annotated[Linear, Tag("|linear")]
+    | Annotated[Geometric, Tag("|geometric")],
+    _by_kind("a list of levels, or {linear or geometric: [first, last], levels: n}", _levels_kind),
+]
+"""The levels of a factor: a list (of scalars, or of mappings with a ``label``), or a range."""
+
+
+# --- nuisance --------------------------------------------------------------------------------------------------------
+
+
+def _list_or_scalar(value: Any) -> str:
+    return "list" if isinstance(value, list) else "scalar"
+
+
+When = dict[
+    str,
+    Annotated[
+        Annotated[Scalar, Tag("|scalar")] | Annotated[list[Scalar], Field(min_length=1), Tag("|list")],
+        _by_kind("a value or a list of values", _list_or_scalar),
+    ],
+]
+"""Factor or nuisance parameter -> the value, or the values, under which this parameter exists."""
+
+
+class Range(Model):
+    """A number between ``low`` and ``high``. Two ints make an int parameter."""
+
+    low: Number
+    high: Number
+    log: bool = Field(default=False, description="search on a logarithmic scale")
+    step: Number | None = Field(default=None, description="only low, low + step, ...")
+    levels: int | None = Field(default=None, ge=1, le=1000, description="how many values the grid sampler tries")
+    when: When = Field(default_factory=dict, description="only where these have these values")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.low > self.high:
+            raise fault(f"the range is empty: low {self.low} is above high {self.high}", "low")
+        if self.log and self.low <= 0:
+            raise fault("a logarithmic range of numbers that are not positive", "low", "low above 0")
+        if self.step is not None:
+            self._check_step(self.step)
+        return self
+
+    def _check_step(self, step: int | float) -> None:
+        if self.log:
+            raise fault("log and step exclude each other", "step")
+        if step <= 0:
+            raise fault("out of range", "step", "a step above 0")
+        if self.is_int and not isinstance(step, int):
+            raise fault("wrong type", "step", "an integer step between integer ends, or ends such as 0.0")
+        count = (self.high - self.low) / step
+        if abs(count - round(count)) > 1e-6:
+            last = self.low + math.floor(count) * step
+            raise fault("the steps do not end at high", "high", f"low + k * step, such as {last:.12g}")
+
+    @property
+    def is_int(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+class Choice(Model):
+    """One of a list of scalars."""
+
+    choices: list[Scalar] = Field(min_length=1)
+    when: When = Field(default_factory=dict, description="only where these have these values")
+
+    @field_validator("choices")
+    @classmethod
+    def _differ(cls, choices: list[Scalar]) -> list[Scalar]:
+        seen = [(type(c), c) for c in choices]
+        if twice := [c for i, c in enumerate(choices) if (type(c), c) in seen[:i]]:
+            raise fault(f"the choice {twice[0]!r} is there twice")
+        return choices
+
+
+def _parameter_kind(value: Any) -> str | None:
+    if not isinstance(value, Mapping):
+        return None
+    return "choice" if any(nearest(key, ["choices"]) for key in value) else "range"
+
+
+Parameter = Annotated[
+    Annotated[Range, Tag("|range")] | Annotated[Choice, Tag("|choice")],
+    _by_kind("{low: a, high: b} or {choices: [a, b]}", _parameter_kind),
+]
+
+
+# --- what is wanted --------------------------------------------------------------------------------------------------
+
+
+class MeanOfLast(TypedDict):
+    """The mean over the last so many reports."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    mean_of_last: Annotated[int, Field(ge=1)]
+
+
+Goal = Literal["maximize", "minimize"]
+At = Annotated[
+    Annotated[Literal["last", "best"], Tag("|text")] | Annotated[MeanOfLast, Tag("|meanoflast")],
+    _by_kind(
+        "last, best or {mean_of_last: k}",
+        lambda value: {str: "text", dict: "meanoflast"}.get(type(value)),
+    ),
+]
+
+
+class Objective(Model):
+    """What the search optimises: exactly one of ``maximize`` and ``minimize``."""
+
+    maximize: MetricName | None = None
+    minimize: MetricName | None = None
+    at: At = Field(default="last", description="which reports of a trial count")
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> Objective:
+        if (self.maximize is None) == (self.minimize is None):
+            raise fault("an objective without a goal, or with two", expected="exactly one of maximize and minimize")
+        return self
+
+    @property
+    def metric(self) -> str:
+        return self.maximize or self.minimize or ""
+
+    @property
+    def goal(self) -> Goal:
+        return "maximize" if self.maximize else "minimize"
+
+    @property
+    def key(self) -> str:
+        """Names the value that the search sees: the metric, and which reports count if not the last."""
+        if isinstance(self.at, dict):
+            return f"{self.metric}@mean_of_last_{self.at['mean_of_last']}"
+        return self.metric if self.at == "last" else f"{self.metric}@{self.at}"
+
+
+Objectives = Annotated[
+    Annotated[Objective, Tag("|objective")] | Annotated[list[Objective], Field(min_length=1), Tag("|list")],
+    _by_kind(
+        "{maximize or minimize: metric}, or a list of such",
+        lambda value: "list" if isinstance(value, list) else "objective" if isinstance(value, Mapping) else None,
+    ),
+]
+
+
+class Bound(Model):
+    """Limits of a reported metric, or of a nuisance parameter by another one."""
+
+    at_most: NumberOrName | None = None
+    at_least: NumberOrName | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Bound:
+        if self.at_most is None and self.at_least is None:
+            raise fault("a constraint without a limit", expected="at_most or at_least")
+        return self
+
+
+# --- how it is searched and run --------------------------------------------------------------------------------------
+
+Sampler = Literal["random", "qmc", "tpe", "gp", "cmaes", "nsga2", "grid"]
+
+
+class Search(Model):
+    """How each cell is tuned. Every cell gets the same budget."""
+
+    sampler: Sampler = "tpe"
+    points: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="per cell; default 16, the whole grid, or 1 if there is nothing to tune",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the sampler; the same in every cell")
+    concurrent: int | None = Field(default=None, ge=1, description="points of one cell in flight at most")
+    trials: int | None = Field(default=None, ge=1, description="tuning trials in all, shared out evenly")
+    time_s: Number | None = Field(default=None, gt=0, description="no new point after this time of tuning")
+
+
+class Scheduler(Model):
+    """When a trial is stopped early. Steps are those that the trainable reports."""
+
+    name: Literal["none", "asha", "hyperband", "median", "pbt"] = "none"
+    grace_steps: int = Field(default=1, ge=1, description="no trial is stopped before this step")
+    max_steps: int | None = Field(default=None, ge=1, description="hyperband: the last step of a full trial")
+    reduction: int = Field(default=3, ge=2, description="asha, hyperband: one in this many goes on at a rung")
+    warmup_points: int = Field(default=4, ge=0, description="median: points that run in full first")
+    interval_steps: int = Field(default=100, ge=1, description="pbt: steps between exploits")
+    quantile: Number = Field(default=0.25, gt=0, le=0.5, description="pbt: the share that is replaced")
+
+
+class Seeds(Model):
+    """Replicates of each point while tuning, and of each winner when confirming."""
+
+    tune: int = Field(default=1, ge=1, le=1000)
+    confirm: int = Field(default=5, ge=0, le=10_000)
+
+
+Cohort = Annotated[
+    Annotated[Literal["auto", "off"], Tag("|text")] | Annotated[int, Field(ge=1), Tag("|number")],
+    _by_kind("auto, off or a number of trials", lambda value: {str: "text", int: "number"}.get(type(value))),
+]
+
+
+class Resources(Model):
+    """What one trial gets."""
+
+    cpus: Number = Field(default=1, gt=0)
+    gpus: Number = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0, description="0: the trial is one process; N: N processes train together")
+    concurrent: int | None = Field(default=None, ge=1, description="trials at a time at most; default: what fits")
+    retries: int = Field(default=2, ge=0, description="new attempts after a trial's process died")
+    cohort: Cohort = Field(default="auto", description="trials that are trained together in one process")
+
+
+class Limits(Model):
+    """A plan whose estimate exceeds one of these is refused."""
+
+    hours: Number | None = Field(default=None, gt=0)
+    gpu_hours: Number | None = Field(default=None, gt=0)
+    trials: int | None = Field(default=None, ge=1)
+
+
+class Sweep(Model):
+    """One question, asked of one trainable."""
+
+    sweep: Name
+    question: str = Field(min_length=1, max_length=500)
+    source: str = ""
+    trainable: str = Field(min_length=1, description="area.name, my_package.my_module, or my_file.py:function")
+    extends: str | None = Field(default=None, description="another sweep file that this one changes")
+    fixed: dict[str, Any] = Field(default_factory=dict, description="config values that are the same in every trial")
+    factors: dict[str, Levels] = Field(default_factory=dict, description="compared: every combination is a cell")
+    zip: list[Annotated[list[str], Field(min_length=2)]] = Field(
+        default_factory=list, description="groups of factors whose levels go together, first with first"
+    )
+    exclude: list[Annotated[dict[str, Scalar], Field(min_length=1)]] = Field(
+        default_factory=list, description="cells that are left out"
+    )
+    nuisance: dict[str, Parameter] = Field(default_factory=dict, description="tuned separately in every cell")
+    constraints: dict[str, Bound] = Field(
+        default_factory=dict, description="limits of reported metrics, or of nuisance parameters by each other"
+    )
+    objective: Objectives
+    search: Search = Field(default_factory=Search)
+    scheduler: Scheduler = Field(default_factory=Scheduler)
+    seeds: Seeds = Field(default_factory=Seeds)
+    resources: Resources = Field(default_factory=Resources)
+    limits: Limits = Field(default_factory=Limits)
+    claims: list[Claim] = Field(default_factory=list, description="what the sweep expects; the report judges it")
+    scales: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict, description="named overrides of this file, chosen with --scale"
+    )
+
+    @field_validator("claims")
+    @classmethod
+    def _names_differ(cls, claims: list[Claim]) -> list[Claim]:
+        names = [claim.name for claim in claims]
+        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+            raise fault(f"two claims have the name {twice[0]!r}")
+        return claims
+
+    @property
+    def objectives(self) -> list[Objective]:
+        return self.objective if isinstance(self.objective, list) else [self.objective]

@@ -1,0 +1,151 @@
+"""The search of one cell: an Optuna study driven by ask and tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from sweeps import samplers, space
+from sweeps.space import Cell, Point
+from sweeps.spec import Bound, Sweep
+
+_OWN_DRAWS = 50  # of one point by the sampler, while they break constraints between parameters
+_MOST_DRAWS = 1000  # before these are called unsatisfiable
+
+
+class SearchError(Exception):
+    """A search that cannot go on; one line."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of a point. ``values`` are those of the objectives, one mean over seeds each."""
+
+    state: TrialState
+    values: Sequence[float] = ()
+    feasible: bool = True
+
+
+def budget(sweep: Sweep, cells: Sequence[Cell], cell: Cell) -> int:
+    """How many points this cell gets: the same in every cell, unless it has fewer to try."""
+    parameters = space.parameters(sweep, cell)
+    if not parameters:
+        return 1
+    whole = len(space.grid(parameters)) if sweep.search.sampler == "grid" else 16
+    points = sweep.search.points or whole
+    if sweep.search.trials:
+        points = min(points, max(1, sweep.search.trials // (len(cells) * sweep.seeds.tune)))
+    return points
+
+
+class CellStudy:
+    """Proposes the points of one cell, numbered 0, 1, ..., and learns what became of them."""
+
+    def __init__(self, sweep: Sweep, cell: Cell, points: int, last_step: int | None = None) -> None:
+        self.cell, self.points = cell, points
+        self.space = space.parameters(sweep, cell)
+        self._between = {k: b for k, b in sweep.constraints.items() if k in sweep.nuisance}
+        self._objectives = sweep.objectives
+        self._open: dict[int, optuna.Trial] = {}
+        self._uniform = optuna.samplers.RandomSampler(seed=sweep.search.seed)
+        self._optuna_numbers: list[int] = []  # by our number; they differ where draws broke a constraint
+        self.asked: list[Point] = []
+        self.told: dict[int, Told] = {}
+        self.study = optuna.create_study(
+            directions=[objective.goal for objective in sweep.objectives],
+            sampler=samplers.sampler(sweep.search, self.space, points),
+            pruner=samplers.pruner(sweep.scheduler, last_step),
+            study_name=f"{sweep.sweep}/{cell.id}",
+        )
+        if sweep.search.sampler == "grid":
+            for point in space.grid(self.space):
+                self.study.enqueue_trial(dict(point))
+        self.signature = space.digest(
+            [_plain(self.space), sweep.search.sampler, sweep.search.seed, _plain(self._between)]
+        )
+
+    @property
+    def exhausted(self) -> bool:
+        return len(self.asked) >= self.points
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.asked) - len(self.told)
+
+    def ask(self) -> tuple[int, Point]:
+        """The next point and its number."""
+        for draw in range(_MOST_DRAWS):
+            trial = self._draw(uniformly=draw >= _OWN_DRAWS)
+            point = space.suggest(trial, self.space)
+            broken = space.broken(point, self._between)
+            if not broken:
+                return self._keep(trial, point)
+            for name, excess in broken.items():  # so that a sampler that models constraints learns of this one
+                trial.set_constraint(name, excess)
+            self.study.tell(trial, state=TrialState.PRUNED)
+        raise SearchError(f"cell {self.cell.id}: no point keeps the constraints, in {_MOST_DRAWS} draws")
+
+    def _draw(self, *, uniformly: bool) -> optuna.Trial:
+        """Some samplers insist on what breaks a constraint; then uniform draws take over, for this point."""
+        own = self.study.sampler
+        self.study.sampler = self._uniform if uniformly else own
+        try:
+            return self.study.ask()
+        finally:
+            self.study.sampler = own
+
+    def _keep(self, trial: optuna.Trial, point: Point) -> tuple[int, Point]:
+        number = len(self.asked)
+        self.asked.append(point)
+        self._open[number] = trial
+        self._optuna_numbers.append(trial.number)
+        return number, point
+
+    def judge(self, number: int, step: int, value: float) -> bool:
+        """Show the scheduler the objective of a point at a step; True if the point should stop."""
+        trial = self._open[number]
+        trial.report(value, step)
+        return bool(trial.should_prune())  # NumPy's own bool is no JSON
+
+    def tell(self, number: int, told: Told, constraints: Mapping[str, float] | None = None) -> None:
+        """``constraints``: name -> by how much it is broken; feasible at zero or below."""
+        trial = self._open.pop(number)
+        for name, excess in (constraints or {}).items():
+            trial.set_constraint(name, excess)
+        values = list(told.values) if told.state == TrialState.COMPLETE else None
+        self.study.tell(trial, values, state=told.state)
+        self.told[number] = told
+
+    def finished(self, number: int) -> optuna.trial.FrozenTrial:
+        """Optuna's own record of a point."""
+        return self.study.get_trials()[self._optuna_numbers[number]]
+
+    def winners(self) -> list[int]:
+        """The best point, or for several objectives the points of the front; of equal ones the first."""
+        fit = {n: t.values for n, t in self.told.items() if t.state == TrialState.COMPLETE and t.feasible}
+        signs = [1 if o.goal == "minimize" else -1 for o in self._objectives]
+        losses = {n: tuple(s * v for s, v in zip(signs, values, strict=True)) for n, values in sorted(fit.items())}
+        if len(signs) == 1:
+            return [min(losses, key=losses.__getitem__)] if losses else []
+        front = (n for n, loss in losses.items() if not any(_dominates(other, loss) for other in losses.values()))
+        return list({space.point_id(self.asked[n]): n for n in reversed(list(front))}.values())[::-1]
+
+
+def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    return all(x <= y for x, y in zip(a, b, strict=True)) and tuple(a) != tuple(b)
+
+
+def excess(value: float, bound: Bound) -> float:
+    """By how much a metric breaks its bound; zero or below means that it is kept."""
+    most, least = bound.at_most, bound.at_least
+    over = [value - float(most)] if most is not None else []
+    under = [float(least) - value] if least is not None else []
+    return max(over + under)
+
+
+def _plain(models: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: model.model_dump() for name, model in models.items()}

@@ -1,0 +1,61 @@
+"""Metrics of classifiers on cases made by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+
+from trainables.metrics import accuracy, calibration_error, norm
+
+
+def test_accuracy_counts_the_highest_score():
+    scores = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0], [0.0, 3.0, 1.0], [5.0, 1.0, 1.0]])
+    assert accuracy(scores, torch.tensor([0, 2, 1, 1])) == 0.75
+
+
+def binary(*confidences):
+    return torch.tensor([[c, 1 - c] for c in confidences], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "labels", "expected"),
+    [
+        ((1.0, 1.0), (0, 0), 0.0),  # sure and right
+        ((1.0, 1.0), (1, 1), 1.0),  # sure and wrong
+        ((0.75, 0.75, 0.75, 0.75), (0, 0, 0, 1), 0.0),  # right as often as it says
+        ((0.9, 0.9, 0.6, 0.6), (0, 0, 0, 1), (2 * 0.1 + 2 * 0.1) / 4),  # two bins, off by 0.1 either way
+        ((0.91, 0.93), (0, 1), 0.42),  # one bin: half right, 0.92 sure
+        ((0.85, 0.95), (0, 1), (0.15 + 0.95) / 2),  # two bins: no cancelling
+    ],
+)
+def test_calibration_error_by_hand(confidences, labels, expected):
+    assert calibration_error(binary(*confidences), torch.tensor(labels)) == pytest.approx(expected)
+
+
+def test_bins_hold_their_upper_edge():
+    """With 4 bins 0.75 belongs to (1/2, 3/4], so it is not averaged with 0.8."""
+    assert calibration_error(binary(0.75, 0.8), torch.tensor([0, 1]), num_bins=4) == pytest.approx((0.25 + 0.8) / 2)
+    assert calibration_error(binary(0.76, 0.8), torch.tensor([0, 1]), num_bins=4) == pytest.approx(0.28)
+
+
+@given(confidences=st.lists(st.floats(0.5, 1), min_size=1, max_size=30), data=st.data())
+def test_one_bin_is_the_gap_of_the_means_and_more_bins_never_hide_it(confidences, data):
+    labels = torch.tensor(data.draw(st.lists(st.integers(0, 1), min_size=len(confidences), max_size=len(confidences))))
+    probabilities = binary(*confidences)
+    correct = (labels == probabilities.argmax(1)).double().mean().item()
+    gap = abs(correct - sum(confidences) / len(confidences))
+    assert calibration_error(probabilities, labels, num_bins=1) == pytest.approx(gap)
+    assert gap - 1e-9 <= calibration_error(probabilities, labels) <= 1
+
+
+def test_norm_is_that_of_one_long_vector():
+    assert norm([torch.tensor([3.0]), torch.tensor([[0.0, 4.0], [12.0, 0.0]])]) == pytest.approx(13)
+
+
+def test_shapes_in_signatures_are_checked():
+    """It fails if ``trainables.metrics`` was imported before the hook in ``conftest.py`` was set."""
+    with pytest.raises(TypeCheckError, match="labels"):
+        accuracy(torch.zeros(3, 2), torch.zeros(4, dtype=torch.int64))

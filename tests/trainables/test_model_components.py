@@ -1,0 +1,109 @@
+"""Every model component, and the layers that draw random numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from trainables.config import Component
+from trainables.models import cnn, linear, mlp
+from trainables.training.layers import Dropout, Noise
+
+MODELS = Component("trainables.models")
+IMAGE = (1, 8, 8)
+
+
+def build(config, shape=IMAGE, num_classes=10, seed=0):
+    noise = Noise(torch.Generator().manual_seed(seed + 1))
+    return config.build(shape, num_classes, torch.Generator().manual_seed(seed), noise)
+
+
+def num_parameters(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_weights_come_from_the_given_stream_only(name):
+    config = MODELS.config(name)()
+    before = torch.random.get_rng_state()
+    first, other = build(config), build(config, seed=1)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(3)
+    second = build(config)
+    for key, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[key])
+        assert value.isfinite().all()
+    assert not torch.equal(next(first.parameters()), next(other.parameters()))
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_gives_finite_logits_for_every_class(name):
+    logits = build(MODELS.config(name)())(torch.randn(5, *IMAGE))
+    assert logits.shape == (5, 10)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_every_parameter_gets_a_gradient(name):
+    model = build(MODELS.config(name)())
+    torch.nn.functional.cross_entropy(model(torch.randn(32, *IMAGE)), torch.arange(32) % 10).backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.abs().sum() > 0, key
+
+
+def test_parameter_counts_have_their_closed_form():
+    assert num_parameters(build(linear.Config(), (30,), 2)) == 30 * 2 + 2
+    w, d = 16, 3
+    assert num_parameters(build(mlp.Config(width=w, depth=d), (30,), 2)) == 31 * w + (d - 1) * (w + 1) * w + 2 * (w + 1)
+    convolutions = 9 * w + 2 * w + 9 * w * 2 * w + 4 * w  # with scale and shift of the group normalisation
+    assert num_parameters(build(cnn.Config(width=w))) == convolutions + 10 * (8 * w + 1)
+
+
+@pytest.mark.parametrize("size", [8, 9, 16, 28, 32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_cnn_takes_images_of_many_sizes(size, channels):
+    shape = (channels, size, size + 1)
+    assert build(cnn.Config(width=4), shape)(torch.randn(2, *shape)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("shape", [(30,), (1, 4, 4), (1, 8, 7)])
+def test_cnn_refuses_what_is_no_image(shape):
+    with pytest.raises(ValueError, match=r"model cnn: got inputs of shape \(.*\), expected images .*at least 8 x 8"):
+        build(cnn.Config(), shape)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "tanh"])
+def test_depth_neither_kills_nor_blows_up_the_signal(activation):
+    model = build(mlp.Config(width=256, depth=8, activation=activation), (256,))
+    logits = model(torch.randn(64, 256, generator=torch.Generator().manual_seed(0)))
+    assert 0.1 < logits.std() < 3
+
+
+def test_dropout_zeroes_its_rate_and_keeps_the_mean():
+    noise = Noise(torch.Generator().manual_seed(0))
+    noise.share(1000, slice(0, 1000))
+    values = Dropout(0.3, noise)(torch.ones(1000, 100))
+    assert (values == 0).double().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert values.mean().item() == pytest.approx(1, abs=0.01)
+    assert values.max().item() == pytest.approx(1 / 0.7)
+
+
+@pytest.mark.parametrize(("rate", "training"), [(0.0, True), (0.5, False)])
+def test_dropout_at_rest_draws_nothing(rate, training):
+    stream = torch.Generator().manual_seed(0)
+    before = stream.get_state()
+    values = torch.ones(4, 4)
+    assert torch.equal(Dropout(rate, Noise(stream)).train(training)(values), values)
+    assert torch.equal(stream.get_state(), before)
+
+
+def test_workers_draw_the_rows_of_the_whole_batch():
+    def draws(rows):
+        noise = Noise(torch.Generator().manual_seed(0))
+        noise.share(5, rows)
+        return noise.uniform(torch.empty(rows.stop - rows.start, 3))
+
+    whole = draws(slice(0, 5))
+    assert torch.equal(torch.cat([draws(slice(0, 2)), draws(slice(2, 5))]), whole)
+    assert whole.unique().numel() == 15

@@ -1,0 +1,22 @@
+"""One linear layer: multinomial logistic regression. Images are flattened."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Generator, nn
+
+    from trainables.training.layers import Noise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    def build(self, shape: tuple[int, ...], num_classes: int, init: Generator, noise: Noise) -> nn.Module:  # noqa: ARG002
+        from torch import nn
+
+        from trainables.training.layers import initialised
+
+        return initialised(lambda: nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), num_classes)), init)

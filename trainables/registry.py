@@ -1,0 +1,221 @@
+"""Finds a trainable by its reference.
+
+``supervised.classify`` is a shipped one, ``my_package.my_module`` or ``my_package.my_module:train`` one that can be
+imported, ``my_file.py`` or ``my_file.py:train`` one in a file. Only the code that is named gets loaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+import trainables
+from trainables import config as typed
+from trainables.api import Metrics, Trial
+from trainables.config import Problem, nearest
+from trainables.explain import Field, fields
+
+ROOT = Path(trainables.__file__).parent
+PARTS = ("data", "models", "training", "attacks", "defences", "probes")  # folders that hold no trainables
+DEFAULT = "run_one"
+_DEFINED = re.compile(rf"^(def {DEFAULT}\b|{DEFAULT}\s*=)", re.MULTILINE)
+
+
+class TrainableError(Exception):
+    """A trainable that cannot be found or loaded; one line."""
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """The code that a trial executes, with what its module says about it."""
+
+    reference: str
+    module: ModuleType
+    function: Callable[..., Any]
+    takes_trial: bool
+    config: type | None = None
+    metrics: Mapping[str, str] | None = None
+    steps: Callable[[Any], int] | None = None
+    not_reproducible: tuple[str, ...] = ()
+    """Metrics that differ between two runs of the same trial, such as speeds."""
+
+    def validate(self, values: Mapping[str, Any]) -> list[Problem]:
+        """Everything that is wrong with ``values`` as its config. Without a ``Config`` nothing is."""
+        return typed.check(self.config, values) if self.config else []
+
+    def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """``values`` with every default filled in. Raises ConfigError."""
+        return typed.canonical(self.build(values)) if self.config else dict(values)
+
+    def build(self, values: Mapping[str, Any]) -> Any:
+        """The config object. Raises ConfigError."""
+        return typed.build(self.config, values) if self.config else dict(values)
+
+    def run(self, config: Any, trial: Trial) -> Iterator[Metrics]:
+        """Its reports, also if it is a plain function that returns them all at once."""
+        result = self.function(config, trial) if self.takes_trial else self.function(config)
+        if isinstance(result, Mapping):
+            yield result
+        elif isinstance(result, Iterator):
+            yield from result
+        else:
+            got = type(result).__name__
+            raise TrainableError(f"{self.reference}: returned {got}, expected a mapping of metrics or a generator")
+
+
+def names() -> list[str]:
+    """The shipped trainables. Reads their text and imports nothing."""
+    files = (path for path in ROOT.glob("*/*.py") if path.parent.name not in PARTS)
+    return sorted(f"{path.parent.name}.{path.stem}" for path in files if _DEFINED.search(path.read_text("utf-8")))
+
+
+def find(reference: str, search_path: str | Path = ".") -> Trainable:
+    """Load what ``reference`` names; files and modules are looked for in ``search_path`` first.
+
+    Raises:
+        TrainableError: if there is no such thing, or it cannot be loaded or called.
+    """
+    target, _, name = reference.partition(":")
+    module = _module(target, Path(search_path).resolve())
+    function = _function(reference, module, name or DEFAULT)
+    count = _count_arguments(reference, function)
+    return Trainable(
+        reference=reference,
+        module=module,
+        function=function,
+        takes_trial=count > 1,
+        config=_config(module, function),
+        metrics=getattr(module, "METRICS", None),
+        steps=getattr(module, "steps", None),
+        not_reproducible=tuple(getattr(module, "NOT_REPRODUCIBLE", ())),
+    )
+
+
+def explain(reference: str, search_path: str | Path = ".") -> list[Field]:
+    """What may be set in the config of a trainable; nothing if it takes plain mappings."""
+    config = find(reference, search_path).config
+    return fields(config) if config else []
+
+
+# --- modules ---------------------------------------------------------------------------------------------------------
+
+
+def _module(target: str, folder: Path) -> ModuleType:
+    if target.endswith(".py"):
+        return _from_file(folder / target, target, folder)
+    if target in names():
+        return _imported(f"trainables.{target}", target)
+    if not all(part.isidentifier() for part in target.split(".")):
+        raise TrainableError(_unknown(target, folder))
+    _make_importable(folder)
+    return _imported(target, target, lambda: _unknown(target, folder))
+
+
+def _make_importable(folder: Path) -> None:
+    """At the end of the path, so that no file of the user hides a module of ours or of the standard library."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
+
+
+def _imported(name: str, target: str, missing: Callable[[], str] | None = None) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if missing and error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise TrainableError(missing()) from None
+        raise TrainableError(_why(target, error)) from error
+    except (Exception, SystemExit) as error:
+        raise TrainableError(_why(target, error)) from error
+
+
+def _from_file(path: Path, target: str, folder: Path) -> ModuleType:
+    """Load a file under a name of its own, which changes with its content."""
+    if not path.is_file():
+        raise TrainableError(_unknown(target, folder))
+    digest = hashlib.sha256(f"{path}\n".encode() + path.read_bytes()).hexdigest()[:12]
+    name = f"assay_file_{digest}_{re.sub(r'[^a-zA-Z0-9]', '_', path.stem)}"
+    if name in sys.modules:
+        return sys.modules[name]
+    _make_importable(path.parent)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise TrainableError(_why(target, error)) from error
+    return module
+
+
+def _unknown(target: str, folder: Path) -> str:
+    local = [path.name for path in folder.glob("*.py")] if folder.is_dir() else []
+    near = nearest(target, [*names(), *local])
+    kind = "no such file" if target.endswith(".py") else "no such trainable"
+    hint = f"; did you mean {near!r}?" if near else f"; shipped are {', '.join(names())}; files end in .py"
+    return f"{kind}: got {target!r}, looked in {folder}{hint}"
+
+
+def _why(target: str, error: BaseException) -> str:
+    """Why a module cannot be imported, with the line that raised, in one line."""
+    if isinstance(error, SyntaxError):
+        place = f"{Path(error.filename or target).name}:{error.lineno}"
+        return f"{target} cannot be loaded: {place}: syntax error: {error.msg}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+    last = next((f for f in reversed(frames) if f.filename != __file__), None)
+    place = f"{Path(last.filename).name}:{last.lineno}: " if last else ""
+    return f"{target} cannot be loaded: {place}{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+# --- functions -------------------------------------------------------------------------------------------------------
+
+
+def _function(reference: str, module: ModuleType, name: str) -> Callable[..., Any]:
+    if not hasattr(module, name):
+        known = [n for n, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__]
+        near = nearest(name, known)
+        hint = f"; did you mean {near!r}?" if near else f"; it has {', '.join(known) or 'none'}"
+        raise TrainableError(f"{reference}: no such function: got {name!r}{hint}")
+    function = getattr(module, name)
+    if not callable(function):
+        raise TrainableError(f"{reference}: not a function: got {type(function).__name__} {name!r}")
+    return function
+
+
+def _count_arguments(reference: str, function: Callable[..., Any]) -> int:
+    parameters = inspect.signature(function).parameters.values()
+    count = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
+    optional = any(p.name == "trial" for p in parameters)
+    needed = any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
+    if count not in (1, 2) or needed:
+        text = f"({', '.join(p.name for p in parameters)})"
+        raise TrainableError(f"{reference}: wrong arguments: got {text}, expected (config) or (config, trial)")
+    return max(count, 2 if optional else 1)
+
+
+def _config(module: ModuleType, function: Callable[..., Any]) -> type | None:
+    """The dataclass that the first argument is annotated with; without annotation the ``Config`` of the module."""
+    first = next(iter(inspect.signature(function).parameters.values()))
+    found = getattr(module, "Config", None)
+    if first.annotation is not first.empty:
+        with suppress(Exception):  # names that are only there for type checkers
+            found = get_type_hints(function)[first.name]
+    return found if _is_config(found) else None
+
+
+def _is_config(found: Any) -> bool:
+    return isinstance(found, type) and dataclasses.is_dataclass(found)

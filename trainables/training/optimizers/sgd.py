@@ -1,0 +1,42 @@
+"""Stochastic gradient descent with momentum, and Nesterov's form of it (Sutskever et al., 2013, as in torch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Lt
+
+from trainables.api import NonNegative, PerMember, Positive
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    lr: PerMember[Positive] = 0.1
+    """Learning rate, at the peak of the schedule."""
+    momentum: PerMember[Annotated[float, Ge(0), Lt(1)]] = 0.9
+    nesterov: bool = False
+    """Look ahead along the momentum before each step."""
+    weight_decay: PerMember[NonNegative] = 0.0
+    """Added to the gradient as ``weight_decay * parameter``, for all parameters."""
+
+    def __post_init__(self) -> None:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0")
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        from torch.optim import SGD
+
+        return SGD(
+            parameters,
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            fused=True,
+        )
