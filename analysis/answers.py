@@ -34,7 +34,7 @@ def names(cells: pd.DataFrame) -> dict[str, str]:
     """What each cell is called: its levels of the factors that vary."""
     varying = [factor for factor in cells if len(set(cells[factor].fillna(DASH))) > 1]
     levels = cells.fillna(DASH).to_dict("index")
-    return {str(cell): ", ".join(plain(row[f]) for f in varying) or "the only cell" for cell, row in levels.items()}
+    return {str(cell): " · ".join(plain(row[f]) for f in varying) or "the only cell" for cell, row in levels.items()}
 
 
 def rows(run: Run) -> list[Row]:
@@ -82,7 +82,7 @@ def _best(target: Objective, ranked: list[Row]) -> str:
     first, rest = ranked[0], ranked[1:]
     most = "highest" if target.maximize else "lowest"
     metric, mean = plain(target.metric), first.values[target.metric]
-    value = f"{number(mean.value)} ({_interval(mean)})"
+    value = _value(mean)
     if not rest:
         return f"{_start(first.name)} reaches a {metric} of {value}."
     tied = [row for row in rest if not _apart(first, row, target, len(ranked))]
@@ -99,11 +99,11 @@ def _start(name: str) -> str:
     return "The only cell" if name == "the only cell" else plain(name)
 
 
-def _interval(mean: stats.Estimate) -> str:
+def _value(mean: stats.Estimate) -> str:
     if mean.count < 2:
-        return "one seed, so no interval"
-    low, high = estimate(mean.value, *mean.interval()).split(" [")[1].rstrip("]").split(", ")
-    return f"95 % interval {low} to {high}, {count(mean.count, 'seed')}"
+        return f"{number(mean.value)} (one seed, so no interval)"
+    value, interval = estimate(mean.value, *mean.interval()).split(" ", 1)
+    return f"{value} (95 % interval {interval.strip('[]').replace(',', ' to')}, {count(mean.count, 'seed')})"
 
 
 def _apart(best: Row, other: Row, target: Objective, cells: int) -> bool:

@@ -50,8 +50,9 @@ def _splits(run: Run) -> Iterator[str]:
     for objective in objectives(run.lock):
         same = [user for user, metrics in used.items() if any(_same_split(objective.metric, m) for m in metrics)]
         if same:
+            rest = "rests" if same == ["the answer"] else "rest"
             yield (
-                f"{' and '.join(same).capitalize()} rest on the split that {plain(objective.metric)} was tuned on; "
+                f"{' and '.join(same).capitalize()} {rest} on the split that {plain(objective.metric)} was tuned on; "
                 "the seeds are fresh, the data are not."
             )
 

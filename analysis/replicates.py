@@ -91,11 +91,7 @@ def _without_split(metric: str) -> tuple[str, ...]:
 def shown_metrics(run: Run) -> list[str]:
     """The metrics of the answer table: the answer's, the objectives, those of claims, those of the test split."""
     answer = answer_metric(run)
-    reported = run.reports["metric"].unique()
-    wanted = [
-        *([answer.metric] if answer else []),
-        *(o.metric for o in objectives(run.lock)),
-        *(claim.metric for claim in claims_of(run.lock)),
-        *sorted(m for m in reported if split(m) == "test"),
-    ]
-    return list(dict.fromkeys(wanted))
+    reported = set(run.reports["metric"].unique())
+    always = [*([answer.metric] if answer else []), *(o.metric for o in objectives(run.lock))]
+    claimed = [claim.metric for claim in claims_of(run.lock) if claim.metric in reported]
+    return list(dict.fromkeys([*always, *claimed, *sorted(m for m in reported if split(m) == "test")]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
 from analysis.answers import Row, rows, sentence
 from analysis.cautions import cautions
@@ -53,7 +55,7 @@ def _summary(run: Run, table: list[Row], judged: list[Verdict]) -> Summary:
         question=plain(run.lock.get("question") or ""),
         source=plain(run.lock.get("source") or ""),
         answer=sentence(run, table),
-        header=(*map(plain, run.cells.columns), *map(plain, metrics), "seeds", "tuned point"),
+        header=(*(plain(name, 60) for name in (*run.cells.columns, *metrics)), "seeds", "tuned point"),
         table=tuple(_cells(row, metrics) for row in table),
         verdicts=tuple((v.verdict, plain(v.claim.name), _finding(v)) for v in judged),
         cautions=tuple(cautions(run, table)),
@@ -64,7 +66,7 @@ def _summary(run: Run, table: list[Row], judged: list[Verdict]) -> Summary:
 def _cells(row: Row, metrics: list[str]) -> tuple[str, ...]:
     shown = (estimate(e.value, *e.interval()) for e in (row.values[metric] for metric in metrics))
     seeds = f"{row.replicates}" if row.replicates == row.planned else f"{row.replicates} of {row.planned}"
-    return (*map(plain, row.levels.values()), *shown, seeds, params(dict(row.params)) or DASH)
+    return (*(plain(level, 60) for level in row.levels.values()), *shown, seeds, params(dict(row.params)) or DASH)
 
 
 def _finding(verdict: Verdict) -> str:
@@ -116,8 +118,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["md"] = markdown
+    environment.filters |= {"md": markdown, "soft": _soft}
     return environment
+
+
+def _soft(text: str) -> Markup:
+    """A dotted or slashed name that may be broken after each part."""
+    return Markup(re.sub(r"([./_])", r"\1<wbr>", str(escape(text))))  # noqa: S704 - escaped just here
 
 
 def _context(run: Run, table: list[Row], judged: list[Verdict]) -> dict[str, Any]:

@@ -31,7 +31,10 @@ def param(value: Any) -> str:
 
 
 def params(values: dict[str, Any]) -> str:
-    return ", ".join(f"{plain(name, 40)} = {param(value)}" for name, value in values.items())
+    """``lr = 0.1, momentum = 0.9``, to be broken at the commas only."""
+    return ", ".join(
+        f"{plain(name, 40)}\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{param(value)}" for name, value in values.items()
+    )
 
 
 def estimate(value: float, low: float, high: float) -> str:

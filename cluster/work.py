@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from trainables.api import Metrics, Order, Outcome, Sink
+from trainables.api import Ending, Metrics, Order, Sink
+
+__all__ = ["Ending", "Idle", "OpenSink", "Report", "Source"]
 
 
 class Idle(Enum):
@@ -19,14 +21,6 @@ class Idle(Enum):
 class Report:
     step: int
     metrics: Metrics
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How an attempt ended, with the trace of what it raised."""
-
-    outcome: Outcome
-    error: str = ""
 
 
 class Source(Protocol):

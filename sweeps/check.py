@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from sweeps import space
@@ -26,7 +27,7 @@ def check(resolved: Resolved, search_path: str | Path | None = None) -> None:
 
     Args:
         resolved: what ``load`` returned.
-        search_path: folder that ``my_file.py`` is relative to; by default that of the sweep, else the current one.
+        search_path: folder that ``my_file.py`` is relative to; by default that of the sweep, or the current one.
 
     Raises:
         SpecError: with one line per problem.
@@ -34,21 +35,19 @@ def check(resolved: Resolved, search_path: str | Path | None = None) -> None:
     refuse(_all(resolved, search_path or resolved.search_path))
 
 
-def check_all_scales(path_or_name: str | Path, sets: Iterable[str] = ()) -> None:
-    """Check a sweep as it stands and at each of its scales. Raises SpecError."""
-    sets = list(sets)
-    resolved = load(path_or_name, sets=sets)
-    lines = _lines(path_or_name, None, sets)
+def check_all_scales(resolved: Resolved) -> None:
+    """Check a sweep as it stands and at each scale that its file offers. Raises SpecError."""
+    lines = _lines(lambda: resolved)
     for scale in resolved.scales:
-        new = [line for line in _lines(path_or_name, scale, sets) if line not in lines]
+        new = [line for line in _lines(partial(load, resolved.path, scale)) if line not in lines]
         lines += [f"{line} (with --scale {scale})" for line in new]
     if lines:
         raise SpecError("\n".join(lines))
 
 
-def _lines(path_or_name: str | Path, scale: str | None, sets: list[str]) -> list[str]:
+def _lines(make: Callable[[], Resolved]) -> list[str]:
     try:
-        check(load(path_or_name, scale, sets))
+        check(make())
     except SpecError as error:
         return error.messages
     return []

@@ -29,16 +29,22 @@ out = Console()
 err = Console(stderr=True)
 
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped sweep.")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or <sweep>[/<date-time>] under the runs folder.")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run folder, or <sweep>[/<date-time>] under the runs folder.")
+]
 Scale = Annotated[str | None, typer.Option("--scale", help="A named override of the file, such as smoke or paper.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")]
 Runs = Annotated[Path | None, typer.Option("--runs", help="Where run folders are. [default: $ASSAY_RUNS or runs]")]
 Inline = Annotated[bool, typer.Option("--inline", help="One trial after the other in this process, without Ray.")]
-Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster to join. [default: $RAY_ADDRESS or none]")]
+Address = Annotated[
+    str | None, typer.Option("--address", help="A Ray cluster to join. [default: $RAY_ADDRESS or none]")
+]
 Concurrent = Annotated[int | None, typer.Option("--concurrent", min=1, help="Trials at a time at most.")]
 Storage = Annotated[
     str | None,
-    typer.Option("--optuna-storage", metavar="URL", help="Also write the studies here: sqlite:///x.db, or a journal file."),
+    typer.Option(
+        "--optuna-storage", metavar="URL", help="Also write the studies here: sqlite:///x.db, or a journal file."
+    ),
 ]
 AllowCode = Annotated[bool, typer.Option("--allow-code-change", help="Go on although the trainable's code changed.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")]
@@ -234,7 +240,13 @@ def rerun(
     print_line(f"trial {found.planned['trial']}: {found.planned['cell']}, seed {found.planned['seed']}")
     different = False
     for step in found:
-        verdict = "as before" if step.known and not step.differ else f"differs in {', '.join(step.differ)}" if step.known else "new"
+        verdict = (
+            "as before"
+            if step.known and not step.differ
+            else f"differs in {', '.join(step.differ)}"
+            if step.known
+            else "new"
+        )
         different |= bool(step.differ)
         print_line(f"step {step.step}: {'  '.join(f'{k} {v:.6g}' for k, v in step.metrics.items())}  [{verdict}]")
     print_line(f"{found.ending.outcome}" + (f"\n{found.ending.error}" if found.ending.error else ""))
@@ -261,7 +273,9 @@ def list_all() -> None:
 
 
 @app.command()
-def explain(trainable: Annotated[str, typer.Argument(metavar="TRAINABLE", help="Such as supervised.classify.")]) -> None:
+def explain(
+    trainable: Annotated[str, typer.Argument(metavar="TRAINABLE", help="Such as supervised.classify.")],
+) -> None:
     """Show what may be set in the config of a trainable, with types, ranges, defaults and meaning."""
     from sweeps import show
     from trainables import registry

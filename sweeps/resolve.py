@@ -37,9 +37,12 @@ class Resolved:
 
     @cached_property
     def search_path(self) -> Path:
-        """The folder that ``my_file.py`` is looked for in: that of the sweep, else the current one."""
-        file = self.sweep.trainable.partition(":")[0]
-        return self.path.parent if (self.path.parent / file).is_file() else Path()
+        """The folder that ``my_file.py`` or ``my_package`` is in: that of the sweep, or the current one."""
+        target = self.sweep.trainable.partition(":")[0]
+        name = target if target.endswith(".py") else target.partition(".")[0]
+        beside, here = self.path.resolve().parent, Path.cwd()
+        there = [folder for folder in (beside, here) if (folder / name).exists() or (folder / f"{name}.py").exists()]
+        return there[0] if there else beside
 
 
 def load(path_or_name: str | Path, scale: str | None = None, sets: Iterable[str] = ()) -> Resolved:

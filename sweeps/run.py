@@ -123,7 +123,9 @@ def _keep_code(run: Path, trainable: Trainable, search: Search, options: Options
 
 def trainable_sources(trainable: Trainable, search: Search) -> dict[str, Path]:
     """The code that the cells of a sweep run: the trainable, its components, and what they import."""
-    configs = [trainable.build(space.config(search.sweep, c, plan.middle(search.studies[c.id].space))) for c in search.cells]
+    configs = [
+        trainable.build(space.config(search.sweep, c, plan.middle(search.studies[c.id].space))) for c in search.cells
+    ]
     return code.sources({trainable.module}.union(*(code.modules_of(config) for config in configs)))
 
 
@@ -168,7 +170,12 @@ def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options) -> None:
     from cluster import session, tune
 
     with session.session(options.address, dashboard=sweep.resources.workers > 0):
-        tune.run(driver, open_sinks, resources=sweep.resources, max_concurrent=options.concurrent or sweep.resources.concurrent)
+        tune.run(
+            driver,
+            open_sinks,
+            resources=sweep.resources,
+            max_concurrent=options.concurrent or sweep.resources.concurrent,
+        )
 
 
 def _compact(run: Path) -> None:
@@ -190,6 +197,7 @@ def make_plan(resolved: Resolved, runs: Path, options: Options, seconds: dict[st
 
 def _per_member(trainable: Trainable, sweep: Sweep) -> set[tuple[str, ...]]:
     from sweeps import space
+
     if trainable.config is None:
         return set()
     configs = [space.config(sweep, cell, {}) for cell in space.cells(sweep)]

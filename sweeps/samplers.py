@@ -66,8 +66,5 @@ def pruner(scheduler: Scheduler, last_step: int | None) -> pruners.BasePruner:
                 reduction_factor=scheduler.reduction,
             )
         case "median":
-            # Optuna judges after the warm-up, we judge from the grace step on.
-            return pruners.MedianPruner(
-                n_startup_trials=scheduler.warmup_points, n_warmup_steps=max(0, scheduler.grace_steps - 1)
-            )
+            return pruners.MedianPruner(n_startup_trials=scheduler.warmup_points, n_warmup_steps=scheduler.grace_steps)
     return pruners.NopPruner()

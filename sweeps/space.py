@@ -215,7 +215,9 @@ def broken(point: Point, constraints: Mapping[str, Bound]) -> dict[str, float]:
         limit = point.get(limit) if isinstance(limit, str) else limit
         return 0.0 if value is None or limit is None else sign * (value - limit)
 
-    found = {n: max(over(point.get(n), b.at_most, 1), over(point.get(n), b.at_least, -1)) for n, b in constraints.items()}
+    found = {
+        n: max(over(point.get(n), b.at_most, 1), over(point.get(n), b.at_least, -1)) for n, b in constraints.items()
+    }
     return {name: excess for name, excess in found.items() if excess > 0}
 
 

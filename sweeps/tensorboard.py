@@ -93,10 +93,13 @@ def write_experiment(folder: Path, parameters: Mapping[str, Values], metrics: Se
 def _hparam_info(name: str, values: Values) -> Any:
     pb, kind = _messages(), _kind(values)
     number = {bool: pb.DATA_TYPE_BOOL, float: pb.DATA_TYPE_FLOAT64, str: pb.DATA_TYPE_STRING}[kind]
+    # What differs comes first, and only the first columns are shown unasked. TensorBoard's parallel coordinates leave
+    # out every trial that lacks one of the columns shown, so a conditional parameter had better not be among them.
+    info = pb.HParamInfo(name=name, type=number, differs=not (isinstance(values, Range | Choice) and values.when))
     if isinstance(values, Range):
-        return pb.HParamInfo(name=name, type=number, differs=True, domain_interval=_interval(values.low, values.high))
+        info.domain_interval.CopyFrom(_interval(values.low, values.high))
+        return info
     listed = list(dict.fromkeys(values.choices if isinstance(values, Choice) else values))
-    info = pb.HParamInfo(name=name, type=number, differs=len(listed) > 1)
     if kind is float and len(listed) > MAX_BOXES:
         info.domain_interval.CopyFrom(_interval(min(listed), max(listed)))
     else:

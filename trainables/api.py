@@ -76,6 +76,14 @@ class Diverged(Exception):  # noqa: N818 - it is an ending, and often no error
     """Raise it to end a trial whose numbers are no longer finite."""
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended, with the trace of what it raised."""
+
+    outcome: Outcome
+    error: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """Everything that a process needs to run one attempt of one trial."""

@@ -6,6 +6,7 @@ imported, ``my_file.py`` or ``my_file.py:train`` one in a file. Only the code th
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import importlib
@@ -79,6 +80,12 @@ def names() -> list[str]:
     """The shipped trainables. Reads their text and imports nothing."""
     files = (path for path in ROOT.glob("*/*.py") if path.parent.name not in PARTS)
     return sorted(f"{path.parent.name}.{path.stem}" for path in files if _DEFINED.search(path.read_text("utf-8")))
+
+
+def headline(name: str) -> str:
+    """The first line of what the module of a shipped trainable says about itself. Imports nothing."""
+    tree = ast.parse(ROOT.joinpath(*name.split(".")).with_suffix(".py").read_text("utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
 def find(reference: str, search_path: str | Path = ".") -> Trainable:

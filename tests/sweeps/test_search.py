@@ -8,9 +8,9 @@ from collections import Counter
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sweeps_for_tests import Life, loss, sweep
 
 from sweeps.search import CONFIRM_SEED
-from sweeps_for_tests import Life, loss, sweep
 from trainables.api import Outcome
 
 ONE_CELL = {"factors": {}, "seeds": {"tune": 1, "confirm": 0}}
@@ -143,7 +143,9 @@ def test_front_of_two_objectives_is_confirmed():
 
 def test_constraints_between_parameters_hold_in_every_point():
     space = {"low": {"low": 0.0, "high": 1.0}, "high": {"low": 0.0, "high": 1.0}}
-    life = Life(sweep(nuisance=space, constraints={"low": {"at_most": "high"}}, search={"sampler": "tpe", "points": 15}))
+    life = Life(
+        sweep(nuisance=space, constraints={"low": {"at_most": "high"}}, search={"sampler": "tpe", "points": 15})
+    )
     life.run()
     assert all(p.point["low"] <= p.point["high"] for p in life.started)
     assert Counter(p.phase for p in life.started)["tune"] == 30
@@ -229,7 +231,7 @@ def test_edited_space_starts_its_study_afresh_but_repeats_no_trial():
 
 def test_point_proposed_twice_runs_once():
     space = {"n": {"low": 1, "high": 2}}
-    life = Life(sweep(nuisance=space, search={"sampler": "random", "points": 10}, **{"factors": {}})).run(at_a_time=3)
+    life = Life(sweep(nuisance=space, search={"sampler": "random", "points": 10}, factors={})).run(at_a_time=3)
     assert max(Counter(life.trials).values()) == 1
     assert len(life.of_kind("told")) == 10
     assert all(math.isfinite(r["values"][0]) for r in life.of_kind("told"))

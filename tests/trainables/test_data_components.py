@@ -182,9 +182,7 @@ def test_pictures_and_class_labels_are_read(tmp_path):
 
 
 def test_plain_files_are_read_through_the_loaders_of_datasets(tmp_path, monkeypatch):
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "train.csv").write_text("height,weight,kind\n1.5,50,b\n2.0,80,a\n")
     (tmp_path / "test.csv").write_text("height,weight,kind\n1.0,30,a\n")
     examples = huggingface.Config(path=str(tmp_path), inputs=("height", "weight"), label="kind").load()

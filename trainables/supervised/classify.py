@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 METRICS = {
     "step": "optimizer steps so far",
-    "loss/train": "cross-entropy on the training examples, in nats, without dropout and label smoothing",
-    "loss/validation": "the same on the validation examples",
-    "loss/test": "the same on the test examples",
+    "loss/train": "cross-entropy on the training examples, in nats; without dropout and label smoothing",
+    "loss/validation": "cross-entropy on the validation examples, in nats",
+    "loss/test": "cross-entropy on the test examples, in nats",
     "accuracy/train": "fraction of the training examples (with their noisy labels, if any) that are classified right",
     "accuracy/validation": "fraction of the validation examples that are classified right",
     "accuracy/test": "fraction of the test examples that are classified right",

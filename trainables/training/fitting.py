@@ -93,7 +93,7 @@ class Fit:
         self.step += 1
 
     def gradients(self) -> list[Tensor]:
-        """Of the last step, over the whole batch; none after a restart."""
+        """Of the last step, over the whole batch; none before the first."""
         return [p.grad for p in self.model.parameters() if p.grad is not None]
 
     def state(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Where and how trials run: the only importer of Ray."""
