@@ -35,7 +35,7 @@ _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")  # 7 colours x 8 markers: 56 cells that differ
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 _MANY = 2000  # points: above, a scatter becomes an image
-_WIDTH = 4.6  # inches
+_WIDTH, _WIDE = 4.6, 5.4  # inches
 
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -186,18 +186,18 @@ def nuisance(
     Args:
         points: cell, x (the parameter: numbers, or text for choices), y (the objective), winner (bool).
     """
-    figure, axes = _axes(3.4, 2.5)
+    figure, axes = _axes(3.05, 2.4)
     points = points.assign(y=points["y"].clip(*_fences(points["y"].to_numpy(dtype=float))))
     choices = [] if pd.api.types.is_numeric_dtype(points["x"]) else sorted(points["x"].unique())
     if choices:
         points = points.assign(x=[choices.index(choice) for choice in points["x"]])
     for cell, rows in points.groupby("cell", sort=False):
         _dots(axes, rows, looks[str(cell)], rasterized=len(points) > _MANY)
-    axes.set(xlabel=plain(parameter, 40), ylabel=plain(metric, 34))
+    axes.set(xlabel=plain(parameter, 40), ylabel=plain(metric, 30))
     axes.grid(axis="y")
     _ticks(axes.yaxis)
     if choices:
-        axes.set_xticks(range(len(choices)), [plain(choice, max(4, 36 // len(choices))) for choice in choices])
+        axes.set_xticks(range(len(choices)), [plain(choice, max(4, 32 // len(choices))) for choice in choices])
         axes.set_xlim(-0.5, len(choices) - 0.5)
     elif log:
         _log(axes)
@@ -228,7 +228,7 @@ def answer(values: pd.DataFrame, looks: Mapping[str, Style], metric: str) -> Fig
         values: cell, value.
     """
     cells = list(dict.fromkeys(values["cell"]))
-    figure, axes = _axes(6.4, 0.75 + 0.34 * len(cells))
+    figure, axes = _axes(_WIDE, 0.75 + 0.34 * len(cells))
     for row, cell in enumerate(cells):
         style, found = looks[cell], values.loc[values["cell"] == cell, "value"].to_numpy(dtype=float)
         axes.scatter(found, np.full(len(found), row + 0.16), s=9, color=style.colour, alpha=0.6, lw=0)
@@ -269,7 +269,7 @@ def front(points: pd.DataFrame, looks: Mapping[str, Style], metrics: tuple[str, 
 def forest(found: Sequence[Verdict]) -> Figure:
     """One strip per claim, each with a scale of its own: the effect, its interval, and the claimed region shaded."""
     shown = [v for v in found if math.isfinite(v.effect)]
-    figure = Figure(figsize=(6.4, 0.2 + 0.85 * max(1, len(shown))), layout="constrained")
+    figure = Figure(figsize=(_WIDE, 0.2 + 0.85 * max(1, len(shown))), layout="constrained")
     strips = figure.subplots(max(1, len(shown)), 1, squeeze=False)[:, 0]
     for axes, verdict in zip(strips, shown, strict=False):
         _strip(axes, verdict)
@@ -292,6 +292,6 @@ def _strip(axes: Axes, verdict: Verdict) -> None:
     marker = {"holds": "o", "fails": "X"}.get(verdict.verdict, "D")
     axes.plot([verdict.effect], [0], marker=marker, ms=7, color=INK, mfc=PAPER if marker == "D" else INK)
     axes.set(xlim=(left, right), ylim=(-1, 1), yticks=[], xlabel=plain(verdict.claim.effect(), 70))
-    axes.set_title(plain(f"{verdict.claim.name}: {verdict.verdict}", 84), color=INK)
+    axes.set_title(plain(f"{verdict.claim.name}: {verdict.verdict}", 76), color=INK)
     axes.spines["left"].set_visible(False)
     _ticks(axes.xaxis)

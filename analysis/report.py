@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import jinja2
@@ -23,8 +24,21 @@ from analysis.cautions import cautions
 from analysis.frames import Run, beside, load
 from analysis.plates import Plate, plates, swatches
 from analysis.replicates import objectives, shown_metrics, values
+from analysis.stats import Estimate
 from analysis.verdicts import Verdict, verdicts
-from analysis.wording import DASH, count, error_line, estimate, markdown, number, param, params, plain, seconds
+from analysis.wording import (
+    DASH,
+    count,
+    decimals,
+    error_line,
+    estimate,
+    markdown,
+    number,
+    param,
+    params,
+    plain,
+    seconds,
+)
 
 _OUTCOMES = ("done", "pruned", "diverged", "failed", "cancelled", "lost", "running", "planned")
 
@@ -56,17 +70,30 @@ def _summary(run: Run, table: list[Row], judged: list[Verdict]) -> Summary:
         source=plain(run.lock.get("source") or ""),
         answer=sentence(run, table),
         header=(*(plain(name, 60) for name in (*run.cells.columns, *metrics)), "seeds", "tuned point"),
-        table=tuple(_cells(row, metrics) for row in table),
+        table=_body(table, metrics),
         verdicts=tuple((v.verdict, plain(v.claim.name), _finding(v)) for v in judged),
         cautions=tuple(cautions(run, table)),
         cost=_cost(run),
     )
 
 
-def _cells(row: Row, metrics: list[str]) -> tuple[str, ...]:
-    shown = (estimate(e.value, *e.interval()) for e in (row.values[metric] for metric in metrics))
+def _body(table: list[Row], metrics: list[str]) -> tuple[tuple[str, ...], ...]:
+    places = {metric: _places([row.values[metric] for row in table]) for metric in metrics}
+    return tuple(_cells(row, places) for row in table)
+
+
+def _places(estimates: list[Estimate]) -> int:
+    """The decimals of a column: those that its usual interval needs."""
+    needed = [decimals(e.value, *e.interval()) for e in estimates if e.count > 1]
+    return median_low(needed) if needed else 3
+
+
+def _cells(row: Row, places: Mapping[str, int]) -> tuple[str, ...]:
+    means = ((row.values[metric], n) for metric, n in places.items())
+    shown = (estimate(mean.value, *mean.interval(), places=n) for mean, n in means)
     seeds = f"{row.replicates}" if row.replicates == row.planned else f"{row.replicates} of {row.planned}"
-    return (*(plain(level, 60) for level in row.levels.values()), *shown, seeds, params(dict(row.params)) or DASH)
+    levels = (plain(level, 60) for level in row.levels.values())
+    return (*levels, *shown, seeds, params(dict(row.params)) or DASH)
 
 
 def _finding(verdict: Verdict) -> str:

@@ -37,18 +37,20 @@ def params(values: dict[str, Any]) -> str:
     )
 
 
-def estimate(value: float, low: float, high: float) -> str:
-    """``0.963 [0.955, 0.971]``: as many decimals as give the interval two digits."""
-    if math.isnan(low) or math.isinf(low) or math.isinf(high):
-        return number(value) + ("" if math.isnan(low) else f" [{number(low)}, {number(high)}]")
-    places = _decimals(max(high - low, abs(value) * 1e-6))
-    if places > 6 or abs(value) >= 1e6:
+def estimate(value: float, low: float, high: float, places: int | None = None) -> str:
+    """``0.963 [0.955, 0.971]``, with as many decimals as give the interval two digits if ``places`` is not given."""
+    places = decimals(value, low, high) if places is None else places
+    if math.isnan(low):
+        return number(value)
+    if places > 6 or abs(value) >= 1e6 or math.isinf(low) or math.isinf(high):
         return f"{number(value)} [{number(low)}, {number(high)}]"
     return "{} [{}, {}]".format(*(f"{v:.{places}f}".replace("-", _MINUS) for v in (value, low, high)))
 
 
-def _decimals(width: float) -> int:
-    return max(0, 1 - math.floor(math.log10(width / 2))) if width > 0 else 4
+def decimals(value: float, low: float, high: float) -> int:
+    """How many decimals give the interval two digits; at most the sixth digit of the value."""
+    width = max((high - low) / 2, abs(value) * 1e-5)
+    return max(0, 1 - math.floor(math.log10(width))) if 0 < width < math.inf else 3
 
 
 def seconds(value: float) -> str:

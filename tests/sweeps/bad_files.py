@@ -102,7 +102,7 @@ KEYS = [
     Bad("unknown key like nothing", plus("colour: red\n"), "24:1", "unknown key|'colour'|one of sweep"),
     Bad("missing question", but("question: Which model is better?\n", ""), "1:1", "missing key 'question'"),
     Bad("missing objective", but(MINIMIZE + "\n", ""), "1:1", "missing key 'objective'"),
-    Bad("unknown key in search", but("points", "pionts"), "13:24", "unknown key|'pionts'|'points'", ),
+    Bad("unknown key in search", but("points: 4", "pionts: 4"), "13:24", "unknown key|'pionts'|'points'"),
     Bad("unknown key in scheduler", but("{name: none}", "{nam: none}"), "14:13", "unknown key|'nam'|'name'"),
     Bad("unknown key in seeds", but("confirm: 3", "confrim: 3"), "15:18", "unknown key|'confrim'|'confirm'"),
     Bad("unknown key in resources", plus("resources: {cpu: 2}\n"), "24:13", "unknown key|'cpu'|'cpus'"),
