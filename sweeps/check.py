@@ -55,7 +55,8 @@ def _lines(make: Callable[[], Resolved]) -> list[str]:
 
 def _all(resolved: Resolved, search_path: str | Path) -> list[Message]:
     sweep, document, trainable = resolved.sweep, resolved.document, None
-    found = [*check_twice(sweep, document), *check_constraints(sweep, document)]
+    twice = list(check_twice(sweep, document))
+    found = [*twice, *check_constraints(sweep, document)]
     try:
         trainable = find(sweep.trainable, search_path)
     except TrainableError as error:
@@ -63,11 +64,11 @@ def _all(resolved: Resolved, search_path: str | Path) -> list[Message]:
     found += check_metrics(sweep, trainable.metrics if trainable else None, document)
     found += check_scheduler(sweep, trainable is None or trainable.steps is not None, document)
     factors = list(check_factors(sweep, document)) or list(check_size(sweep, document))
-    return [*found, *(factors or _with_cells(resolved, trainable))]
+    return [*found, *(factors or _with_cells(resolved, None if twice else trainable))]
 
 
 def _with_cells(resolved: Resolved, trainable: Trainable | None) -> Iterator[Message]:
-    """What can only be seen once the cells are known."""
+    """What can only be seen once the cells are known; the config only if there is a trainable."""
     sweep, document = resolved.sweep, resolved.document
     yield from check_exclude(sweep, document)
     if not (cells := space.cells(sweep)):

@@ -106,9 +106,9 @@ def _problems(trainable: Trainable, config: Mapping[str, Any]) -> list[Problem]:
 
 def _mark(problem: Problem, sweep: Sweep, cell: Cell, point: Point, document: Document) -> Mark:
     """The place of the value that is wrong, or of its key if there should be none."""
-    path = problem.path
+    path, on_key = problem.path, problem.what == "unknown field"
     place = _parameter(path, sweep, point) or _level(path, sweep, cell) or ("fixed", *path)
-    on_key = problem.what == "unknown field"
+    place = place[:2] if on_key and place[0] == "nuisance" else place
     while len(place) > 1 and not document.root.has(place):
         place = place[:-1]
     if place == ("fixed",) and not document.root.has(place):
@@ -145,11 +145,19 @@ def _message(found: _Found, *, everywhere: bool) -> Message:
     problem, name = found.problem, ".".join(found.problem.path)
     near = ".".join((*problem.path[:-1], problem.nearest)) if problem.nearest else ""
     expected = "" if near or not problem.expected else _shortened(problem.expected)
-    cell = "" if everywhere else f" (in cell {found.cells[0].id})"
+    where = "" if everywhere else _where(found.cells)
     if problem.what == "unknown field":
-        return message(found.mark, f"unknown field{cell}", repr(name), expected, near)
-    near = problem.nearest
-    return message(found.mark, f"{problem.what} of {name}{cell}" if name else problem.what, problem.got, expected, near)
+        return message(found.mark, f"unknown field{where}", repr(name), expected, near)
+    if problem.what == "missing field":
+        return message(found.mark, f"missing field {name!r}{where}")
+    what = f"{problem.what} of {name}" if name else problem.what
+    return message(found.mark, what, problem.got, expected, problem.nearest)
+
+
+def _where(cells: list[Cell]) -> str:
+    """What the cells have in common."""
+    common = set.intersection(*(set(cell.levels.items()) for cell in cells))
+    return " where " + ", ".join(f"{name} is {label}" for name, label in sorted(common)) if common else ""
 
 
 def _shortened(expected: str) -> str:

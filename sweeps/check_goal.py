@@ -131,30 +131,37 @@ def _check_nothing_to_tune(sweep: Sweep, document: Document) -> Iterator[Message
 
 
 def _check_spaces(sweep: Sweep, cells: list[Cell], document: Document) -> Iterator[Message]:
-    for cell in cells:
-        there = space.parameters(sweep, cell)
-        if not there:
-            continue
-        if sweep.search.sampler == "grid":
-            yield from _check_grid(sweep, there, document)
-        if sweep.search.sampler == "cmaes" and not any(isinstance(p, Range) for p in there.values()):
-            mark = document.value_at(("search", "sampler"))
-            yield message(mark, f"cmaes needs a parameter with a range, in cell {cell.id}", expected="another sampler")
-
-
-def _check_grid(sweep: Sweep, there: Mapping[str, Parameter], document: Document) -> Iterator[Message]:
-    counts = {name: _count(parameter) for name, parameter in there.items()}
-    if endless := [name for name, count in counts.items() if count is None]:
-        for name in endless:
-            mark = document.key_at(("nuisance", name))
-            yield message(mark, "a range without end for the grid sampler", shown(name), "levels, step or choices")
-        return
-    size, mark = math.prod(count or 1 for count in counts.values()), document.value_at(("search", "points"))
-    if size > MAX_GRID:
+    spaces = [there for cell in cells if (there := space.parameters(sweep, cell))]
+    if sweep.search.sampler == "grid":
+        yield from _check_grid(sweep, spaces, document)
+    if sweep.search.sampler == "cmaes" and not all(map(_has_range, spaces)):
         mark = document.value_at(("search", "sampler"))
-        yield message(mark, "the grid is too large", f"{size:,} points", f"at most {MAX_GRID:,}")
-    elif sweep.search.points is not None and sweep.search.points < (whole := len(space.grid(there))):
+        yield message(mark, "cmaes needs a parameter with a range in every cell", expected="another sampler")
+
+
+def _has_range(there: Mapping[str, Parameter]) -> bool:
+    return any(isinstance(parameter, Range) for parameter in there.values())
+
+
+def _check_grid(sweep: Sweep, spaces: list[dict[str, Parameter]], document: Document) -> Iterator[Message]:
+    endless = [name for name, parameter in sweep.nuisance.items() if _count(parameter) is None]
+    for name in endless:
+        mark = document.key_at(("nuisance", name))
+        yield message(mark, "a range without end for the grid sampler", shown(name), "levels, step or choices")
+    if endless or not spaces:
+        return
+    largest = max(spaces, key=_upper_size)
+    if _upper_size(largest) > MAX_GRID:
+        mark = document.value_at(("search", "sampler"))
+        yield message(mark, "the grid is too large", f"{_upper_size(largest):,} points", f"at most {MAX_GRID:,}")
+    elif sweep.search.points is not None and sweep.search.points < (whole := len(space.grid(largest))):
+        mark = document.value_at(("search", "points"))
         yield message(mark, "fewer points than the grid has", f"{sweep.search.points}", f"{whole}, or no points")
+
+
+def _upper_size(there: Mapping[str, Parameter]) -> int:
+    """The points of the grid, if all parameters exist at all of them."""
+    return math.prod(_count(parameter) or 1 for parameter in there.values())
 
 
 def _count(parameter: Parameter) -> int | None:

@@ -22,7 +22,8 @@ MAX_CELLS = 20_000
 def check_factors(sweep: Sweep, document: Document) -> Iterator[Message]:
     """Everything that has to hold before the cells can be made."""
     for name, factor in sweep.factors.items():
-        yield from _check_levels(("factors", name), space.levels(factor), document)
+        twice = list(_check_levels(("factors", name), space.levels(factor), document))
+        yield from twice if isinstance(factor, list) else twice[:1]
     yield from _check_zip(sweep, document)
 
 

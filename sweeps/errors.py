@@ -65,7 +65,7 @@ def message(mark: Mark, what: str, got: str = "", expected: str = "", near: str 
 def unknown(mark: Mark, what: str, got: Any, known: Iterable[str]) -> Message:
     """The message for a name that is none of ``known``; lists them if none is near."""
     known = list(known)
-    near = nearest(got, known)
+    near = nearest(got, known) if isinstance(got, str) else ""
     return message(mark, what, shown(got), "" if near else one_of(known), near)
 
 

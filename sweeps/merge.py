@@ -102,7 +102,8 @@ def _nested(node: Node) -> Node:
 
 def _joined(one: Node, other: Node, dotted: str) -> Node:
     """Both mappings in one; refuses a leaf that both set."""
-    one, other = as_component(one), as_component(other)
+    if isinstance(one.value, dict) != isinstance(other.value, dict):
+        one, other = as_component(one), as_component(other)
     if not (isinstance(one.value, dict) and isinstance(other.value, dict)):
         first = one.key or one.mark
         raise refusal(message(other.key or other.mark, f"set twice (the first is at line {first.line})", shown(dotted)))

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -62,7 +63,7 @@ _RATIO = r"^\s*[+-]?[0-9]+(\.[0-9]+)?\s*/\s*[0-9]+(\.[0-9]+)?\s*$"
 
 Number = Annotated[
     int | float,
-    PlainValidator(_real),
+    BeforeValidator(_real),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": _RATIO}]}),
 ]
 """A finite number, ints kept as ints; ``8/255`` is read as the nearest float."""

@@ -22,13 +22,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
 
-import trainables
 from trainables import config as typed
 from trainables.api import Metrics, Trial
 from trainables.config import Problem, nearest
 from trainables.explain import Field, fields
 
-ROOT = Path(trainables.__file__).parent
+ROOT = Path(__file__).parent
 PARTS = ("data", "models", "training", "attacks", "defences", "probes")  # folders that hold no trainables
 DEFAULT = "run_one"
 _DEFINED = re.compile(rf"^(def {DEFAULT}\b|{DEFAULT}\s*=)", re.MULTILINE)
