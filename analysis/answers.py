@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ import pandas as pd
 from analysis import stats
 from analysis.frames import Run
 from analysis.replicates import Objective, answer_metric, confirms, objectives, replicates, shown_metrics, values
-from analysis.wording import DASH, count, estimate, number, plain
+from analysis.wording import DASH, count, decimals, estimate, number, plain
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,13 @@ def _points(run: Run, cell: str, trials: pd.DataFrame) -> list[tuple[str, dict[s
     return [("", {})]
 
 
+def places(table: list[Row], metric: str) -> int:
+    """The decimals in which a metric is shown: those that its usual interval needs."""
+    means = [row.values[metric] for row in table]
+    needed = [decimals(mean.value, *mean.interval()) for mean in means if math.isfinite(mean.error)]
+    return median_low(needed) if needed else 3
+
+
 def sentence(run: Run, table: list[Row]) -> str:
     """The answer in one or two sentences, no surer than the intervals."""
     target = answer_metric(run)
@@ -82,11 +90,11 @@ def _best(target: Objective, ranked: list[Row]) -> str:
     first, rest = ranked[0], ranked[1:]
     most = "highest" if target.maximize else "lowest"
     metric, mean = plain(target.metric), first.values[target.metric]
-    value = _value(mean)
+    value = _value(mean, places(ranked, target.metric))
     if not rest:
-        return f"{_start(first.name)} reaches a {metric} of {value}."
+        return f"In {plain(first.name)}, {metric} is {value}."
     tied = [row for row in rest if not _apart(first, row, target, len(ranked))]
-    text = f"{_start(first.name)} has the {most} {metric}: {value}."
+    text = f"{plain(first.name)} has the {most} {metric}: {value}."
     if not tied:
         return (
             f"{text} The difference to {'every other cell' if len(rest) > 1 else plain(rest[0].name)} is significant."
@@ -95,14 +103,10 @@ def _best(target: Objective, ranked: list[Row]) -> str:
     return f"{text} It cannot be told apart from {named} with these seeds."
 
 
-def _start(name: str) -> str:
-    return "The only cell" if name == "the only cell" else plain(name)
-
-
-def _value(mean: stats.Estimate) -> str:
+def _value(mean: stats.Estimate, digits: int) -> str:
     if mean.count < 2:
         return f"{number(mean.value)} (one seed, so no interval)"
-    value, interval = estimate(mean.value, *mean.interval()).split(" ", 1)
+    value, interval = estimate(mean.value, *mean.interval(), places=digits).split(" ", 1)
     return f"{value} (95 % interval {interval.strip('[]').replace(',', ' to')}, {count(mean.count, 'seed')})"
 
 

@@ -30,7 +30,13 @@ from analysis.wording import number, plain
 
 # Stand-ins that the page replaces by its own colours, so that figures follow its light and dark themes.
 INK, FAINT, RULE, PAPER = "#101112", "#707172", "#c0c1c2", "#fefdfc"
-_VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", RULE: "var(--rule)", PAPER: "var(--paper)"}
+_VARIABLES = {
+    INK: "var(--ink)",
+    FAINT: "var(--faint)",
+    RULE: "var(--rule)",
+    PAPER: "var(--paper)",
+    "#0072b2": "var(--blue)",
+}
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c8c8c")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")  # 7 colours x 8 markers: 56 cells that differ
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))

@@ -168,12 +168,16 @@ def _trials(records: list[Record], cells: pd.DataFrame, points: pd.DataFrame) ->
     last = history.drop_duplicates("trial", keep="last").set_index("trial").reindex(planned["trial"])
     spent = history.groupby("trial").agg(seconds=("seconds", "sum")).reindex(planned["trial"])
     trials = planned.assign(
-        outcome=last["kind"].replace({"started": "running"}).fillna("planned").to_numpy(),
+        outcome=_or(last["kind"].replace({"started": "running"}), "planned"),
         attempts=last["attempt"].to_numpy(dtype=float, na_value=0).astype(int),
         seconds=spent["seconds"].to_numpy(dtype=float, na_value=0),
-        error=last["error"].fillna("").to_numpy(),
+        error=_or(last["error"], ""),
     )
     return beside(_with_params(trials, points), cells, "factor", on="cell")
+
+
+def _or(texts: Iterable[Any], missing: str) -> list[str]:
+    return [text if isinstance(text, str) else missing for text in texts]
 
 
 def beside(frame: pd.DataFrame, more: pd.DataFrame, kind: str, on: str | None = None) -> pd.DataFrame:

@@ -12,24 +12,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median_low
 from typing import Any
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from analysis.answers import Row, rows, sentence
+from analysis.answers import Row, places, rows, sentence
 from analysis.cautions import cautions
 from analysis.frames import Run, beside, load
 from analysis.plates import Plate, plates, swatches
 from analysis.replicates import objectives, shown_metrics, values
-from analysis.stats import Estimate
 from analysis.verdicts import Verdict, verdicts
 from analysis.wording import (
     DASH,
     count,
-    decimals,
     error_line,
     estimate,
     markdown,
@@ -78,18 +75,12 @@ def _summary(run: Run, table: list[Row], judged: list[Verdict]) -> Summary:
 
 
 def _body(table: list[Row], metrics: list[str]) -> tuple[tuple[str, ...], ...]:
-    places = {metric: _places([row.values[metric] for row in table]) for metric in metrics}
-    return tuple(_cells(row, places) for row in table)
+    digits = {metric: places(table, metric) for metric in metrics}
+    return tuple(_cells(row, digits) for row in table)
 
 
-def _places(estimates: list[Estimate]) -> int:
-    """The decimals of a column: those that its usual interval needs."""
-    needed = [decimals(e.value, *e.interval()) for e in estimates if e.count > 1]
-    return median_low(needed) if needed else 3
-
-
-def _cells(row: Row, places: Mapping[str, int]) -> tuple[str, ...]:
-    means = ((row.values[metric], n) for metric, n in places.items())
+def _cells(row: Row, digits: Mapping[str, int]) -> tuple[str, ...]:
+    means = ((row.values[metric], n) for metric, n in digits.items())
     shown = (estimate(mean.value, *mean.interval(), places=n) for mean, n in means)
     seeds = f"{row.replicates}" if row.replicates == row.planned else f"{row.replicates} of {row.planned}"
     levels = (plain(level, 60) for level in row.levels.values())

@@ -20,7 +20,7 @@ from analysis.frames import Run
 from analysis.replicates import replicates, values
 
 Outcome = Literal["holds", "fails", "undecided", "untestable"]
-PerSeed = dict[int, float]
+BySeed = dict[int, float]
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ def _cells(run: Run, where: Where) -> list[str]:
     return chosen
 
 
-def _per_seed(run: Run, metric: str, cells: list[str]) -> PerSeed:
+def _per_seed(run: Run, metric: str, cells: list[str]) -> BySeed:
     """The mean over the cells and their points, of the seeds that finished in all of them."""
-    found: dict[tuple[str, str], PerSeed] = defaultdict(dict)
+    found: dict[tuple[str, str], BySeed] = defaultdict(dict)
     rows, known = replicates(run), values(run, metric)
     for trial, cell, point, seed in zip(rows["trial"], rows["cell"], rows["point"], rows["seed"], strict=True):
         if cell in cells:
@@ -127,7 +127,7 @@ def _name(run: Run, cell: str) -> str:
     return ", ".join(f"{k} = {v}" for k, v in run.cells.loc[cell].items()) or f"the cell is {cell}"
 
 
-def _paired(left: PerSeed, right: PerSeed) -> tuple[list[float], list[float], bool]:
+def _paired(left: BySeed, right: BySeed) -> tuple[list[float], list[float], bool]:
     """Both sides at their common seeds; as they are if they have at most one in common."""
     common = sorted(left.keys() & right.keys())
     if len(common) >= 2 or left.keys() == right.keys():

@@ -48,9 +48,11 @@ def estimate(value: float, low: float, high: float, places: int | None = None) -
 
 
 def decimals(value: float, low: float, high: float) -> int:
-    """How many decimals give the interval two digits; at most the sixth digit of the value."""
-    width = max((high - low) / 2, abs(value) * 1e-5)
-    return max(0, 1 - math.floor(math.log10(width))) if 0 < width < math.inf else 3
+    """How many decimals give the interval two digits."""
+    width = (high - low) / 2
+    if abs(value) * 1e-9 < width < math.inf:
+        return max(0, 1 - math.floor(math.log10(width)))
+    return 0 if float(value).is_integer() else 4  # the same in every seed
 
 
 def seconds(value: float) -> str:

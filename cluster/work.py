@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trainables.api import Ending, Metrics, Order, Sink
 
-__all__ = ["Ending", "Idle", "OpenSink", "Report", "Source"]
+__all__ = ["Batch", "Ending", "Idle", "OpenSink", "Report", "Source", "Work"]
 
 
 class Idle(Enum):
@@ -51,3 +51,24 @@ class Source(Protocol):
 
 OpenSink = Callable[[Order], Sink]
 """Opens the sink of an attempt, in the process that runs it. Has to be picklable."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the process of an attempt is handed."""
+
+    order: Order
+    open_sink: OpenSink
+    judged: bool = False  # whether each report has to be asked about before the trial goes on
+    cpus: float = 1  # of each process
+
+    def __repr__(self) -> str:
+        return f"Work({self.order.trial})"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What comes back: the reports since the last batch, and the ending if there is one."""
+
+    reports: tuple[Report, ...]
+    ending: Ending | None = None

@@ -193,10 +193,11 @@ def _drive(target: Path, options: Options) -> None:
 
 def _write_report(target: Path) -> None:
     from analysis import report
+    from analysis.frames import load
     from sweeps import show
 
     page = report.write(target)
-    show.answer(out, report.summary(target))
+    out.print(show.answer(report.summary(load(target))))
     out.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     out.print(f"curves: tensorboard --logdir {target / 'tensorboard'}", markup=False, highlight=False, soft_wrap=True)
 

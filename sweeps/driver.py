@@ -18,8 +18,8 @@ from sweeps.ledger import LedgerSink
 from sweeps.progress import Progress
 from sweeps.search import Planned, Search
 from sweeps.spec import Sweep
-from sweeps.tensorboard import Board
-from trainables.api import Metrics, Order, Outcome, Sink
+from sweeps.tensorboard import Board, hparams
+from trainables.api import Metrics, Order, Outcome, Sink, Stage
 
 _SAME_FAILURES = 5  # that end a sweep in which nothing has succeeded
 
@@ -72,7 +72,7 @@ class Driver:
         self.search_path = search_path.resolve()
         self.stopping = False
         self.gave_up = ""  # why, if the driver itself asked for the end
-        self._labels = {cell.id: dict(cell.levels) for cell in search.cells}
+        self._cells = {cell.id: cell for cell in search.cells}
         self._planned: dict[str, Planned] = {}  # the trials in flight
         self._since: dict[str, float] = {}
         self._errors: Counter[str] = Counter()
@@ -108,14 +108,24 @@ class Driver:
             gpus=resources.gpus,
             workers=resources.workers,
             keep_checkpoint=planned.phase == "confirm",
+            stages=tuple(Stage(c, until, self._milestone(trial, until)) for c, until, trial in planned.earlier),
+            milestones=str(self._milestones / planned.trial),
+            milestone_steps=self.sweep.scheduler.interval_steps if self.sweep.scheduler.name == "pbt" else 0,
             search_path=str(self.search_path),
             labels={
                 "cell": planned.cell,
                 "point": planned.point_id,
                 "phase": planned.phase,
-                "hparams": {**self._labels[planned.cell], **planned.point, "phase": planned.phase},
+                "hparams": hparams(self.sweep, self._cells[planned.cell], planned.point, planned.phase),
             },
         )
+
+    @property
+    def _milestones(self) -> Path:
+        return self.run / "milestones"
+
+    def _milestone(self, trial: str, step: int) -> str:
+        return str(self._milestones / trial / f"checkpoint-{step}.pt")
 
     def started(self, trial: str) -> None:
         self._since[trial] = time.monotonic()

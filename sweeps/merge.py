@@ -109,5 +109,5 @@ def _joined(one: Node, other: Node, dotted: str) -> Node:
         raise refusal(message(other.key or other.mark, f"set twice (the first is at line {first.line})", shown(dotted)))
     items = dict(one.value)
     for key, child in other.value.items():
-        items[key] = _joined(items[key], child, dotted) if key in items else child
+        items[key] = _joined(items[key], child, f"{dotted}.{key}") if key in items else child
     return Node(items, one.mark, one.key)

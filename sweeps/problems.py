@@ -72,9 +72,7 @@ def _joined(document: Document, piled: list[dict[str, Any]], errors: list[dict[s
 def _message(document: Document, error: dict[str, Any]) -> Message:
     path, kind = _path(error["loc"]), error["type"]
     if kind == "extra_forbidden":
-        there = dict(document.root.get(path[:-1]).children())
-        free = [name for name in fields_at(error["loc"]) if name not in there]
-        return unknown(document.key_at(path), "unknown key", str(path[-1]), free)
+        return _unknown_key(document, path, fields_at(error["loc"]))
     if kind == "missing":
         return _missing(document, path)
     if kind == FAULT:
@@ -103,6 +101,13 @@ def _words(kind: str, error: Mapping[str, Any], ctx: Mapping[str, Any]) -> tuple
 def _path(loc: tuple[str | int, ...]) -> KeyPath:
     """The way of keys, without the tags of unions."""
     return tuple(part for part in loc if part != _KEY and not str(part).startswith("|"))
+
+
+def _unknown_key(document: Document, path: KeyPath, fields: list[str]) -> Message:
+    """The nearest key is rather one that is not there yet."""
+    there = dict(document.root.get(path[:-1]).children())
+    free = [name for name in fields if name not in there]
+    return unknown(document.key_at(path), "unknown key", str(path[-1]), free if nearest(path[-1], free) else fields)
 
 
 def _missing(document: Document, path: KeyPath) -> Message:

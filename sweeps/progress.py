@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -18,48 +16,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.tally import CellTally, CellTotals, Tally, outcomes
 from trainables.api import Outcome
+
+__all__ = ["CellTotals", "Progress"]
 
 PLAIN_EVERY_S = 10.0
 REFRESH_PER_S = 2.0
-_FINAL = (Outcome.DONE, Outcome.PRUNED, Outcome.DIVERGED, Outcome.FAILED)
-_AROUND_TABLE = 7  # lines that are not rows of cells
-_WIDE = 100  # columns; a narrower terminal shows no points
-
-
-@dataclass(frozen=True)
-class CellTotals:
-    """How many trials a cell is planned to have."""
-
-    tune: int
-    confirm: int
-
-    def of(self, phase: str) -> int:
-        return self.confirm if phase == "confirm" else self.tune
-
-
-@dataclass
-class _Cell:
-    """What happened to one cell so far."""
-
-    name: str
-    totals: CellTotals
-    running: Counter[str] = field(default_factory=Counter)  # by phase
-    final: Counter[str] = field(default_factory=Counter)  # by phase
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    seconds: float = 0.0  # of the trials that ended while we watched
-    timed: int = 0  # how many these are
-    changed: float = -math.inf
-    value: float | None = None
-    point: str = ""
-
-    def planned(self, phase: str) -> int:
-        """A Pareto front confirms several points, more than was planned."""
-        return max(self.totals.of(phase), self.final[phase] + self.running[phase])
-
-    @property
-    def remaining(self) -> int:
-        return sum(self.planned(phase) - self.final[phase] for phase in ("tune", "confirm"))
+_SHORT_OF_DONE = (Outcome.FAILED, Outcome.DIVERGED, Outcome.PRUNED)
+_AROUND_ROWS = 8  # lines of the terminal that hold no cell
+_WIDE, _USUAL = 100, 80  # columns of the terminal: from the first on with points, below the second with less
 
 
 class Progress:
@@ -82,19 +48,12 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sweep, (self._metric, self._goal) = sweep, objective
-        self._cells = {name: _Cell(name, totals) for name, totals in cells.items()}
         self._console, self._clock = console or Console(), clock
-        self._began, self._first_start = clock(), math.nan
-        self._peak = self._num_reports = 0
-        self._last_line = self._began
+        self._tally = Tally(cells, clock())
+        self._last_line = clock()
         self._lines: deque[str] = deque()
         self._printing = False
-        self._live = Live(
-            console=self._console,
-            get_renderable=self._render,
-            refresh_per_second=REFRESH_PER_S,
-            vertical_overflow="crop",
-        )
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=REFRESH_PER_S)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -110,38 +69,28 @@ class Progress:
             self.message(self._line())
 
     def started(self, cell: str, phase: str) -> None:
-        now, found = self._clock(), self._cells[cell]
-        self._first_start = now if math.isnan(self._first_start) else self._first_start
-        found.running[phase] += 1
-        found.changed = now
-        self._peak = max(self._peak, self._sum(lambda c: c.running.total()))
-        self._maybe_line()
+        self._tally.started(cell, phase, self._clock())
+        self._line_now_and_then()
 
     def ended(self, cell: str, phase: str, outcome: Outcome, seconds: float) -> None:
-        """An attempt ended. One that never started here ended in an earlier life of the run, and is not timed."""
-        found = self._cells[cell]
-        watched = found.running[phase] > 0
-        found.running[phase] -= watched
-        found.changed = self._clock() if watched else found.changed
-        if outcome in _FINAL:
-            found.final[phase] += 1
-            found.outcomes[outcome] += 1
-            found.timed += watched
-            found.seconds += seconds * watched
-        if watched and phase == "tune" and found.final["tune"] == found.totals.tune and not self._live.is_started:
-            self.message(f"{cell}: tuned, {self._best_of(found)}")
-        self._maybe_line()
+        """An attempt ended; without ``started``, it did so in an earlier life of the run."""
+        found = self._tally.cells[cell]
+        tuned = found.tuned
+        self._tally.ended(cell, phase, outcome, seconds, self._clock())
+        if found.tuned and not tuned and not self._live.is_started:
+            self.message(f"{cell}: tuned")
+        self._line_now_and_then()
 
     def best(self, cell: str, value: float, point: Mapping[str, Any]) -> None:
         """The best point of a cell so far."""
-        self._cells[cell].value, self._cells[cell].point = value, _point(point)
+        self._tally.cells[cell].value, self._tally.cells[cell].point = value, point
 
     def reports(self, n: int) -> None:
-        self._num_reports += n
-        self._maybe_line()
+        self._tally.num_reports += n
+        self._line_now_and_then()
 
     def message(self, text: str) -> None:
-        """Print a line that stays. May be called from a signal handler, also in the middle of another message."""
+        """Print a line that stays. May be called from a signal handler, even in the middle of another message."""
         self._lines.append(text)
         if self._printing:
             return
@@ -152,139 +101,93 @@ class Progress:
         finally:
             self._printing = False
 
-    # --- what that amounts to -----------------------------------------------------------------------------------------
-
-    def _sum(self, number: Callable[[_Cell], int], cells: Iterable[_Cell] | None = None) -> int:
-        return sum(number(cell) for cell in (self._cells.values() if cells is None else cells))
-
-    def _per_minute(self) -> float | None:
-        """Trials that ended while we watched, over the time since the first of them started."""
-        timed, elapsed = self._sum(lambda c: c.timed), self._clock() - self._first_start
-        return 60 * timed / elapsed if timed and elapsed > 0 else None
-
-    def _left_s(self) -> float | None:
-        """Remaining trials at the mean time of their cell, or of all, divided by how many run at a time."""
-        timed, remaining = self._sum(lambda c: c.timed), self._sum(lambda c: c.remaining)
-        if not timed or not remaining:
-            return None if remaining else 0.0
-        mean = sum(cell.seconds for cell in self._cells.values()) / timed
-        each = (c.remaining * (c.seconds / c.timed if c.timed else mean) for c in self._cells.values())
-        return sum(each) / min(self._peak, remaining)
-
-    def _best_cell(self) -> _Cell | None:
-        known = [cell for cell in self._cells.values() if cell.value is not None]
-        sign = 1 if self._goal == "maximize" else -1
-        return max(known, key=lambda cell: sign * (cell.value or 0.0), default=None)
-
     # --- as a line ----------------------------------------------------------------------------------------------------
 
-    def _maybe_line(self) -> None:
+    def _line_now_and_then(self) -> None:
         if not self._live.is_started and self._clock() - self._last_line >= PLAIN_EVERY_S:
             self._last_line = self._clock()
             self.message(self._line())
 
     def _line(self) -> str:
-        best = self._best_cell()
-        return ", ".join(
-            part
-            for part in (
-                f"{self._sweep}: {self._summary()}",
-                f"{self._sum(lambda c: c.running.total())} running",
-                f"best {best.name}: {self._best_of(best)}" if best else "",
-                self._times(),
-            )
-            if part
-        )
+        parts = [self._count(), f"{self._tally.running()} running", self._times()]
+        if best := self._tally.best(self._goal):
+            at = f" at {_point(best.point)}" if best.point else ""
+            parts.append(f"best {self._metric} {best.value:.4g} in {best.name}{at}")
+        return f"{self._sweep}: " + ", ".join(parts)
 
-    def _summary(self) -> str:
-        final, all_ = self._sum(lambda c: c.final.total()), self._sum(lambda c: c.final.total() + c.remaining)
-        troubles = _troubles(self._cells.values())
-        return f"{final}/{all_} trials" + (f" ({troubles})" if troubles else "")
+    def _count(self) -> str:
+        counts = outcomes(self._tally.cells.values())
+        short = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in _SHORT_OF_DONE if counts[outcome])
+        return f"{self._tally.final()}/{self._tally.planned()} trials" + (f" ({short})" if short else "")
 
     def _times(self) -> str:
-        rate = self._per_minute()
-        elapsed, left = _duration(self._clock() - self._began), _duration(self._left_s())
-        return f"{'-' if rate is None else f'{rate:.3g}'} trials/min, {elapsed} elapsed, {left} left"
-
-    def _best_of(self, cell: _Cell) -> str:
-        if cell.value is None:
-            return "no point has a value"
-        return f"{self._metric} {cell.value:.4g}" + (f" at {cell.point}" if cell.point else "")
+        now = self._clock()
+        rate, left = self._tally.per_minute(now), self._tally.left_s()
+        return (
+            f"{'-' if rate is None else f'{rate:.3g}'} trials/min, {_duration(now - self._tally.began)} elapsed, "
+            f"{'-' if left is None else _duration(left)} left"
+        )
 
     # --- as a table ---------------------------------------------------------------------------------------------------
 
     def _render(self) -> Group:
-        bar = ProgressBar(
-            total=max(1, self._sum(lambda c: c.final.total() + c.remaining)),
-            completed=self._sum(lambda c: c.final.total()),
-            width=max(10, min(40, self._console.width // 3)),
-        )
-        head = Table.grid(padding=(0, 1))
-        head.add_row(Text(self._sweep, style="bold"), bar, Text(self._summary()))
-        times = Text(f"{self._times()}, {self._num_reports} reports", style="dim")
-        return Group(head, times, self._table())
+        head = Text(f"{self._sweep}: {self._goal} {self._metric}", style="bold", no_wrap=True, overflow="ellipsis")
+        bar = ProgressBar(total=max(1, self._tally.planned()), completed=self._tally.final(), width=20)
+        line = Table.grid(padding=(0, 1))
+        line.add_column()
+        line.add_column(no_wrap=True, overflow="ellipsis")
+        line.add_row(bar, Text(self._count()))
+        times = Text(f"{self._times()}, {self._tally.num_reports} reports", no_wrap=True, overflow="ellipsis")
+        return Group(head, line, times, self._table())
 
     def _table(self) -> Table:
-        wide = self._console.width >= _WIDE
         table = Table(box=SIMPLE_HEAD, expand=True, pad_edge=False)
-        table.add_column("cell", ratio=3, no_wrap=True, overflow="ellipsis")
-        for name in ("tune", "confirm", "running"):
+        wide = self._console.width >= _WIDE
+        most, ratio = (self._console.width // 3, None) if wide else (None, 1)
+        table.add_column("cell", max_width=most, ratio=ratio, no_wrap=True, overflow="ellipsis")
+        for name in self._numbers([]):
             table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("ended early", ratio=2, no_wrap=True, overflow="ellipsis")
-        table.add_column(Text(f"best {self._metric}"), ratio=2, no_wrap=True, overflow="ellipsis", justify="right")
         if wide:
-            table.add_column("at", ratio=4, no_wrap=True, overflow="ellipsis")
-        shown, hidden = self._rows()
+            table.add_column("at", ratio=1, no_wrap=True, overflow="ellipsis")
+        room = max(1, self._console.height - _AROUND_ROWS)
+        shown, hidden = self._tally.most_active(room if len(self._tally.cells) <= room else room - 1)
         for cell in shown:
-            table.add_row(*self._row(cell.name, [cell])[: 7 if wide else 6])
+            table.add_row(Text(cell.name), *self._numbers([cell]).values(), *self._point(cell))
         if hidden:
-            table.add_row(*self._row(f"{len(hidden)} more cells", hidden)[: 7 if wide else 6], style="dim")
+            table.add_row(Text(f"{len(hidden)} more cells"), *self._numbers(hidden).values(), style="dim")
         return table
 
-    def _rows(self) -> tuple[list[_Cell], list[_Cell]]:
-        """The cells that fit, the most active ones, in the order of the file; and the rest."""
-        cells, room = list(self._cells.values()), max(1, self._console.height - _AROUND_TABLE)
-        if len(cells) <= room:
-            return cells, []
-        by_activity = sorted(cells, key=lambda c: (c.running.total(), c.changed), reverse=True)
-        active = {cell.name for cell in by_activity[: room - 1]}
-        return [c for c in cells if c.name in active], [c for c in cells if c.name not in active]
+    def _numbers(self, cells: Sequence[CellTally]) -> dict[str, Text]:
+        """The columns between the first and the last, for one cell or the sum of some."""
+        counts, value = outcomes(cells), cells[0].value if len(cells) == 1 else None
+        columns = {"tune": _share(cells, "tune"), "confirm": _share(cells, "confirm")}
+        if self._console.width >= _USUAL:
+            columns |= {
+                "running": _number(sum(cell.running.total() for cell in cells)),
+                "failed": _number(counts[Outcome.FAILED] + counts[Outcome.DIVERGED], style="red"),
+                "pruned": _number(counts[Outcome.PRUNED]),
+            }
+        return columns | {"best": Text("-" if value is None else f"{value:.4g}", style="bold")}
 
-    def _row(self, name: str, cells: Sequence[_Cell]) -> list[Text]:
-        def progress(phase: str) -> Text:
-            final, planned = self._sum(lambda c: c.final[phase], cells), self._sum(lambda c: c.planned(phase), cells)
-            return Text(f"{final}/{planned}", style="green" if final == planned else "")
-
-        running = self._sum(lambda c: c.running.total(), cells)
-        alone = cells[0] if len(cells) == 1 else None
-        value = alone.value if alone else None
-        return [
-            Text(name),
-            progress("tune"),
-            progress("confirm"),
-            Text(str(running) if running else "-"),
-            Text(_troubles(cells), style="red"),
-            Text("-" if value is None else f"{value:.4g}", style="bold"),
-            Text(alone.point if alone else ""),
-        ]
+    def _point(self, cell: CellTally) -> list[Text]:
+        return [Text(_point(cell.point))] if self._console.width >= _WIDE else []
 
 
-def _troubles(cells: Iterable[_Cell]) -> str:
-    outcomes = sum((cell.outcomes for cell in cells), Counter[Outcome]())
-    found = (Outcome.FAILED, Outcome.DIVERGED, Outcome.PRUNED)
-    return ", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in found if outcomes[outcome])
+def _share(cells: Sequence[CellTally], phase: str) -> Text:
+    final, planned = sum(c.final[phase] for c in cells), sum(c.planned(phase) for c in cells)
+    return Text(f"{final}/{planned}", style="green" if final == planned else "")
+
+
+def _number(count: int, style: str = "") -> Text:
+    return Text(str(count), style=style) if count else Text("-")
 
 
 def _point(point: Mapping[str, Any]) -> str:
-    """``lr=0.01 momentum=0.9``: the last part of each name, the whole of it where that is not enough."""
-    shared = Counter(name.rsplit(".", 1)[-1] for name in point)
-
-    def one(name: str, value: Any) -> str:
-        short = name.rsplit(".", 1)[-1]
-        return f"{short if shared[short] == 1 else name}={f'{value:.3g}' if isinstance(value, float) else value}"
-
-    return " ".join(one(name, value) for name, value in point.items())
+    """``lr=0.01 momentum=0.9``: the last part of each name, or all of it where two are alike."""
+    alike = Counter(name.rsplit(".", 1)[-1] for name in point)
+    short = {name: last if alike[last := name.rsplit(".", 1)[-1]] == 1 else name for name in point}
+    return " ".join(f"{short[n]}={f'{v:.3g}' if isinstance(v, float) else v}" for n, v in point.items())
 
 
-def _duration(seconds: float | None) -> str:
-    return "-" if seconds is None else str(timedelta(seconds=round(seconds)))
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

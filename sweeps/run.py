@@ -83,7 +83,7 @@ def drive(run: Path, options: Options, progress_of: type[Progress] = Progress) -
         search.replay(ledger.records, retry_failed=options.retry_failed)
         event = "resumed" if ledger.records else "started"
         ledger.record("run", event=event, cells=[cell.id for cell in search.cells])
-        tensorboard.write_experiment(run / "tensorboard", *_hparams(sweep, search))
+        tensorboard.write_experiment(run / "tensorboard", tensorboard.parameters(sweep), tensorboard.metrics(sweep))
         driver = _go(sweep, run, search, options, progress_of)
         event = "interrupted" if driver.stopping else "finished"
         cells = [cell.id for cell in search.cells]
@@ -135,14 +135,6 @@ def _mirror(options: Options, run: Path, sweep: str) -> Any:
     from sweeps.mirror import Mirror
 
     return Mirror(options.optuna_storage, f"{sweep}/{run.name}")
-
-
-def _hparams(sweep: Sweep, search: Search) -> tuple[dict[str, Any], list[str]]:
-    """Every hyperparameter that a trial may have, and the metrics worth a column."""
-    factors = {name: [space.label(level) for level in space.levels(f)] for name, f in sweep.factors.items()}
-    parameters = {name: p for study in search.studies.values() for name, p in study.space.items()}
-    metrics = [o.metric for o in sweep.objectives] + [claim.metric for claim in sweep.claims]
-    return {**factors, "phase": ["tune", "confirm"], **parameters}, list(dict.fromkeys(metrics))
 
 
 def _go(sweep: Sweep, run: Path, search: Search, options: Options, progress_of: type[Progress]) -> Driver:

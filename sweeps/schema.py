@@ -13,7 +13,6 @@ from sweeps.spec import Sweep
 
 FILE = Path(__file__).parent / "schema.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_LIMITS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
 
 
 class _Generator(GenerateJsonSchema):
@@ -29,16 +28,9 @@ class _Generator(GenerateJsonSchema):
 
 def schema() -> dict[str, Any]:
     """The schema of a sweep file. What ``extends`` may supply is not required."""
-    found = _with_limits(Sweep.model_json_schema(schema_generator=_Generator))
+    found = Sweep.model_json_schema(schema_generator=_Generator)
     required = found.pop("required")
     return {**found, "anyOf": [{"required": required}, {"required": ["extends"]}]}
-
-
-def _with_limits(part: Any) -> Any:
-    """Pydantic leaves the limits of types that we read ourselves in its own words."""
-    if isinstance(part, dict):
-        return {_LIMITS.get(key, key): _with_limits(value) for key, value in part.items()}
-    return [_with_limits(item) for item in part] if isinstance(part, list) else part
 
 
 def text() -> str:

@@ -20,6 +20,7 @@ from cluster.work import Ending, Idle, Report
 from sweeps import space
 from sweeps.ledger import OF_A_STUDY
 from sweeps.objective import observe
+from sweeps.population import Population
 from sweeps.space import Cell, Point
 from sweeps.spec import Sweep
 from sweeps.study import CellStudy, Told, budget, excess
@@ -38,6 +39,7 @@ class Planned:
     point: Point
     seed: int
     config: Mapping[str, Any]
+    earlier: tuple[tuple[Mapping[str, Any], int, str], ...] = ()  # config, until which step, trial that has the state
 
     @property
     def point_id(self) -> str:
@@ -91,6 +93,7 @@ class Search:
         self._resolve, self._record, self._history = resolve, record, history
         self._elapsed_s, self._on_told = elapsed_s, on_told
         self.studies = {cell.id: self._study(cell, last_step) for cell in self.cells}
+        self._populations = self._make_populations()
         self._lives: dict[str, _Life] = {}
         self._waiting: dict[str, list[_Question]] = {}  # trial -> those that wait for it
         self._questions: dict[tuple[str, int], _Question] = {}  # by cell and number
@@ -104,6 +107,12 @@ class Search:
         hyperband = self.sweep.scheduler.name == "hyperband"
         steps = last_step(space.config(self.sweep, cell, {})) if hyperband else None
         return CellStudy(self.sweep, cell, budget(self.sweep, self.cells, cell), steps)
+
+    def _make_populations(self) -> dict[str, Population]:
+        rule, goal = self.sweep.scheduler, self.sweep.objectives[0].goal
+        if rule.name != "pbt":
+            return {}
+        return {cell.id: Population(rule, goal, self.sweep.search.seed) for cell in self.cells}
 
     # --- giving out ---------------------------------------------------------------------------------------------------
 
@@ -144,12 +153,12 @@ class Search:
     def _ask(self, study: CellStudy) -> None:
         number, point = study.ask()
         self._record("asked", cell=study.cell.id, number=number, point=space.point_id(point), params=dict(point))
-        self._open(study, number, point)
+        self._open(study, number)
 
-    def _open(self, study: CellStudy, number: int, point: Point) -> None:
+    def _open(self, study: CellStudy, number: int) -> None:
         seeds = range(self.sweep.seeds.tune)
         question = _Question(study.cell.id, number, [])
-        question.trials = [self._plan(study.cell, "tune", point, seed) for seed in seeds]
+        question.trials = [self._plan(study, "tune", number, seed) for seed in seeds]
         self._questions[study.cell.id, number] = question
         for trial in question.trials:
             self._waiting.setdefault(trial, []).append(question)
@@ -157,24 +166,40 @@ class Search:
             self._take_end(trial)
         self._settle(question)
 
-    def _plan(self, cell: Cell, phase: str, point: Point, seed: int) -> str:
-        resolved = self._resolve(space.config(self.sweep, cell, point))
-        trial = space.trial_id(self.sweep.trainable, resolved, seed)
-        if trial not in self._lives:
-            planned = Planned(trial, cell.id, phase, point, seed, resolved)
-            self._lives[trial] = _Life(planned)
-            self._queue.append(trial)
+    def _plan(self, study: CellStudy, phase: str, number: int, seed: int) -> str:
+        planned = self._planned(study, phase, number, seed)
+        if planned.trial not in self._lives:
+            self._lives[planned.trial] = _Life(planned)
+            self._queue.append(planned.trial)
             self._record(
                 "planned",
-                trial=trial,
-                cell=cell.id,
+                trial=planned.trial,
+                cell=planned.cell,
                 phase=phase,
                 point=planned.point_id,
-                params=dict(point),
+                params=dict(planned.point),
                 seed=seed,
-                config=resolved,
+                config=planned.config,
+                **({"earlier": planned.earlier} if planned.earlier else {}),
             )
-        return trial
+        return planned.trial
+
+    def _planned(self, study: CellStudy, phase: str, number: int, seed: int) -> Planned:
+        """The trial of a point and a seed. Its id covers the configs that it goes through before its own."""
+        config = self._config(study, study.asked[number])
+        stages: list[tuple[Mapping[str, Any], int, str]] = []
+        for point, until in study.earlier.get(number, ()):
+            trial = self._trial_id(self._config(study, point), stages, seed)
+            stages.append((self._config(study, point), until, trial))
+        trial = self._trial_id(config, stages, seed)
+        return Planned(trial, study.cell.id, phase, study.asked[number], seed, config, tuple(stages))
+
+    def _config(self, study: CellStudy, point: Point) -> Mapping[str, Any]:
+        return self._resolve(space.config(self.sweep, study.cell, point))
+
+    def _trial_id(self, config: Mapping[str, Any], stages: Sequence[tuple[Any, int, str]], seed: int) -> str:
+        whole = {"earlier": [[c, until] for c, until, _ in stages], "config": config} if stages else config
+        return space.trial_id(self.sweep.trainable, whole, seed)
 
     # --- being told ---------------------------------------------------------------------------------------------------
 
@@ -211,10 +236,27 @@ class Search:
 
     def _show_scheduler(self, question: _Question, step: int, value: float) -> None:
         question.judged.add(step)
-        prune = self.studies[question.cell].judge(question.number, step, value)
+        study = self.studies[question.cell]
+        donor = self._populations[question.cell].donor(question.number, step, value) if self._populations else None
+        prune = study.judge(question.number, step, value) or donor is not None
         self._record("judged", cell=question.cell, number=question.number, step=step, value=value, prune=prune)
         if prune:
             self._pruned.update(t for t in question.trials if self._lives[t].outcome is None)
+        if donor is not None:
+            self._replace(study, question.number, step, *donor)
+
+    def _replace(self, study: CellStudy, number: int, step: int, donor: int, donor_step: int) -> None:
+        """Put a perturbed copy of ``donor``, going on from its state, in the place of the point ``number``."""
+        good = study.asked[donor]
+        point = self._populations[study.cell.id].perturbed(good, study.space, number, step)
+        earlier = (*study.earlier.get(donor, ()), (good, donor_step))
+        new = study.take_over(good if study.breaks(point) else point, earlier)
+        stages = [[dict(p), until] for p, until in earlier]
+        params = dict(study.asked[new])
+        self._record(
+            "asked", cell=study.cell.id, number=new, point=space.point_id(params), params=params, earlier=stages
+        )
+        self._open(study, new)
 
     def ended(self, trial: str, ending: Ending, seconds: float = 0.0) -> None:
         """Take the end of an attempt. A lost one is queued again, until the retries are used up."""
@@ -278,11 +320,11 @@ class Search:
 
     def _confirm(self, study: CellStudy) -> None:
         self._confirmed.add(study.cell.id)
-        points = [study.asked[number] for number in study.winners()]
-        self._record("winner", cell=study.cell.id, points=[space.point_id(point) for point in points])
-        for point in points:
+        winners = study.winners()
+        self._record("winner", cell=study.cell.id, points=[space.point_id(study.asked[n]) for n in winners])
+        for number in winners:
             for seed in range(CONFIRM_SEED, CONFIRM_SEED + self.sweep.seeds.confirm):
-                self._take_end(self._plan(study.cell, "confirm", point, seed))
+                self._take_end(self._plan(study, "confirm", number, seed))
 
     # --- coming back --------------------------------------------------------------------------------------------------
 
@@ -326,7 +368,7 @@ class Search:
 
     def _replay_asked(self, record: Record) -> None:
         study = self.studies[record["cell"]]
-        if study.exhausted:
+        if study.exhausted or record.get("earlier"):  # what took over comes back with the judgement that called it
             return
         number, point = study.ask()
         if space.point_id(point) != record["point"]:
@@ -334,7 +376,7 @@ class Search:
                 f"cell {record['cell']}, point {number}: the sampler now proposes {dict(point)}, "
                 f"the ledger has {record['params']}; resume with the version of Optuna in environment.json"
             )
-        self._open(study, number, point)
+        self._open(study, number)
 
     def _replay_judged(self, record: Record) -> None:
         question = self._questions.get((record["cell"], record["number"]))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +15,9 @@ from rich.text import Text
 from sweeps.folder import Status
 from sweeps.plan import Plan
 from trainables.explain import Field
+
+if TYPE_CHECKING:
+    from analysis.report import Summary
 
 STATES = ("done", "running", "planned", "pruned", "diverged", "failed", "cancelled", "lost")
 
@@ -126,11 +128,18 @@ def _add_field(shown: Table, field: Field, note: str = "") -> None:
             _add_field(shown, one, f"({name}) ")
 
 
-def answer(console: Console, summary: Any) -> None:
-    """The answer table and the verdicts of a report."""
-    shown = table(*summary.columns, title="Answer")
-    for row in summary.rows:
-        shown.add_row(*(escape(str(cell)) for cell in row))
-    console.print(shown)
-    for line in summary.verdicts:
-        console.print(Text(line))
+_COLOURS = {"holds": "green", "fails": "red"}
+
+
+def answer(summary: Summary) -> RenderableType:
+    """The answer table, the verdicts and the warnings of a report."""
+    shown = table(
+        *(header if n == 0 else f">{header}" for n, header in enumerate(summary.header[:-1])), summary.header[-1]
+    )
+    for row in summary.table:
+        shown.add_row(*map(escape, row))
+    parts: list[RenderableType] = [Text(summary.question, style="italic"), shown, Text(summary.answer, style="bold")]
+    for verdict, claim, finding in summary.verdicts:
+        line = Text(f"{verdict:>10}  ", style=_COLOURS.get(verdict, "yellow"))
+        parts.append(line.append(f"{claim}: {finding}", style="default"))
+    return Group(*parts, *(Text(f"   caution  {line}", style="dim") for line in summary.cautions))

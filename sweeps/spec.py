@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Gt
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -61,12 +62,13 @@ def _scalar(value: Any) -> bool | int | float | str:
 
 _RATIO = r"^\s*[+-]?[0-9]+(\.[0-9]+)?\s*/\s*[0-9]+(\.[0-9]+)?\s*$"
 
-Number = Annotated[
-    int | float,
-    BeforeValidator(_real),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": _RATIO}]}),
-]
+_NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": _RATIO}]}
+
+Number = Annotated[int | float, BeforeValidator(_real), WithJsonSchema(_NUMBER)]
 """A finite number, ints kept as ints; ``8/255`` is read as the nearest float."""
+
+Positive = Annotated[Number, Gt(0), WithJsonSchema({**_NUMBER, "exclusiveMinimum": 0})]
+NonNegative = Annotated[Number, Ge(0), WithJsonSchema({**_NUMBER, "minimum": 0})]
 
 NumberOrName = Annotated[
     int | float | str, PlainValidator(_real_or_name), WithJsonSchema({"type": ["number", "string"]})
@@ -309,7 +311,7 @@ class Search(Model):
     seed: int = Field(default=0, ge=0, lt=2**32, description="of the sampler; the same in every cell")
     concurrent: int | None = Field(default=None, ge=1, description="points of one cell in flight at most")
     trials: int | None = Field(default=None, ge=1, description="tuning trials in all, shared out evenly")
-    time_s: Number | None = Field(default=None, gt=0, description="no new point after this time of tuning")
+    time_s: Positive | None = Field(default=None, description="no new point after this time of tuning")
 
 
 class Scheduler(Model):
@@ -321,7 +323,7 @@ class Scheduler(Model):
     reduction: int = Field(default=3, ge=2, description="asha, hyperband: one in this many goes on at a rung")
     warmup_points: int = Field(default=4, ge=0, description="median: points that run in full first")
     interval_steps: int = Field(default=100, ge=1, description="pbt: steps between exploits")
-    quantile: Number = Field(default=0.25, gt=0, le=0.5, description="pbt: the share that is replaced")
+    quantile: Positive = Field(default=0.25, le=0.5, description="pbt: the share that is replaced")
 
 
 class Seeds(Model):
@@ -340,8 +342,8 @@ Cohort = Annotated[
 class Resources(Model):
     """What one trial gets."""
 
-    cpus: Number = Field(default=1, gt=0)
-    gpus: Number = Field(default=0, ge=0)
+    cpus: Positive = 1
+    gpus: NonNegative = 0
     workers: int = Field(default=0, ge=0, description="0: the trial is one process; N: N processes train together")
     concurrent: int | None = Field(default=None, ge=1, description="trials at a time at most; default: what fits")
     retries: int = Field(default=2, ge=0, description="new attempts after a trial's process died")
@@ -351,8 +353,8 @@ class Resources(Model):
 class Limits(Model):
     """A plan whose estimate exceeds one of these is refused."""
 
-    hours: Number | None = Field(default=None, gt=0)
-    gpu_hours: Number | None = Field(default=None, gt=0)
+    hours: Positive | None = None
+    gpu_hours: Positive | None = None
     trials: int | None = Field(default=None, ge=1)
 
 

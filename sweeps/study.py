@@ -17,6 +17,10 @@ _OWN_DRAWS = 50  # of one point by the sampler, while they break constraints bet
 _MOST_DRAWS = 1000  # before these are called unsatisfiable
 
 
+Earlier = tuple[tuple[Point, int], ...]
+"""The points that a point goes on from, each until a step."""
+
+
 class SearchError(Exception):
     """A search that cannot go on; one line."""
 
@@ -55,6 +59,7 @@ class CellStudy:
         self._optuna_numbers: list[int] = []  # by our number; they differ where draws broke a constraint
         self.asked: list[Point] = []
         self.told: dict[int, Told] = {}
+        self.earlier: dict[int, Earlier] = {}  # of the points that took over from another
         self.study = optuna.create_study(
             directions=[objective.goal for objective in sweep.objectives],
             sampler=samplers.sampler(sweep.search, self.space, points),
@@ -70,7 +75,7 @@ class CellStudy:
 
     @property
     def exhausted(self) -> bool:
-        return len(self.asked) >= self.points
+        return len(self.asked) - len(self.earlier) >= self.points
 
     @property
     def in_flight(self) -> int:
@@ -89,6 +94,10 @@ class CellStudy:
             self.study.tell(trial, state=TrialState.PRUNED)
         raise SearchError(f"cell {self.cell.id}: no point keeps the constraints, in {_MOST_DRAWS} draws")
 
+    def breaks(self, point: Point) -> bool:
+        """Whether a point breaks a constraint between parameters."""
+        return bool(space.broken(point, self._between))
+
     def _draw(self, *, uniformly: bool) -> optuna.Trial:
         """Some samplers insist on what breaks a constraint; then uniform draws take over, for this point."""
         own = self.study.sampler
@@ -104,6 +113,13 @@ class CellStudy:
         self._open[number] = trial
         self._optuna_numbers.append(trial.number)
         return number, point
+
+    def take_over(self, point: Point, earlier: Earlier) -> int:
+        """Add a point that the sampler did not propose, and that does not count for the budget."""
+        self.study.enqueue_trial(dict(point))
+        number, _ = self.ask()
+        self.earlier[number] = earlier
+        return number
 
     def judge(self, number: int, step: int, value: float) -> bool:
         """Show the scheduler the objective of a point at a step; True if the point should stop."""

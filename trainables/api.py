@@ -84,6 +84,15 @@ class Ending:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Stage:
+    """An earlier part of a trial that changes its config on the way."""
+
+    config: Mapping[str, Any]
+    until_step: int  # the report after which the next config takes over
+    checkpoint: str = ""  # a state as of that report that another trial has left; without it the stage is run
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """Everything that a process needs to run one attempt of one trial."""
@@ -101,6 +110,9 @@ class Order:
     workers: int = 0  # processes that train this trial together; 0: the process that got the order
     keep_checkpoint: bool = False  # after the trial is done
     search_path: str = ""  # folder that "my_file.py" is relative to
+    stages: tuple[Stage, ...] = ()  # what comes before ``config``
+    milestones: str = ""  # folder for the states that other trials may start from
+    milestone_steps: int = 0  # one whenever this many more steps are reported; 0: none
     labels: Mapping[str, Any] = field(default_factory=dict)  # cell, point, phase, ...: for whoever watches
 
 

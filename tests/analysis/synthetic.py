@@ -14,7 +14,9 @@ import yaml
 from analysis.records import DECISIONS, ENVIRONMENT, LOCK_FILE, VERSION, encode
 
 Metrics = Mapping[str, float]
-Curve = Callable[[Mapping[str, str], Mapping[str, Any], int], Sequence[Metrics]]  # levels, params, seed -> steps 1, 2...
+Curve = Callable[
+    [Mapping[str, str], Mapping[str, Any], int], Sequence[Metrics]
+]  # levels, params, seed -> steps 1, 2...
 
 
 class Folder:
@@ -26,7 +28,11 @@ class Folder:
         (path / "ledger").mkdir(parents=True, exist_ok=True)
         if lock is not None:
             (path / LOCK_FILE).write_text(yaml.safe_dump(dict(lock), sort_keys=False), encoding="utf-8")
-        environment = {"python": "3.11.7", "packages": {"torch": "2.13.0"}, "git": {"commit": "4f2a9c1", "dirty": False}}
+        environment = {
+            "python": "3.11.7",
+            "packages": {"torch": "2.13.0"},
+            "git": {"commit": "4f2a9c1", "dirty": False},
+        }
         (path / ENVIRONMENT).write_text(json.dumps(environment))
 
     def decide(self, kind: str, **fields: Any) -> None:
@@ -48,7 +54,9 @@ class Folder:
     def plan(self, trial: str, cell: str = "c", phase: str = "tune", point: str = "p", seed: int = 0) -> None:
         self.decide("planned", trial=trial, cell=cell, phase=phase, point=point, seed=seed, config={"seed": seed})
 
-    def run(self, trial: str, curve: Sequence[Metrics], outcome: str = "done", attempt: int = 1, error: str = "") -> None:
+    def run(
+        self, trial: str, curve: Sequence[Metrics], outcome: str = "done", attempt: int = 1, error: str = ""
+    ) -> None:
         self.decide("started", trial=trial, attempt=attempt)
         for step, metrics in enumerate(curve, start=1):
             self.report(trial, step, metrics, attempt)

@@ -101,7 +101,7 @@ TEXT = [
 
 KEYS = [
     Bad("unknown key", but("nuisance:", "nuisence:"), "8:1", "unknown key|'nuisence'|did you mean 'nuisance'"),
-    Bad("unknown key like nothing", plus("colour: red\n"), "24:1", "unknown key|'colour'|one of source"),
+    Bad("unknown key like nothing", plus("colour: red\n"), "24:1", "unknown key|'colour'|one of sweep"),
     Bad("missing question", but("question: Which model is better?\n", ""), "1:1", "missing key 'question'"),
     Bad("missing objective", but(MINIMIZE + "\n", ""), "1:1", "missing key 'objective'"),
     Bad("unknown key in search", but("points: 4", "pionts: 4"), "13:24", "unknown key|'pionts'|'points'"),
@@ -230,7 +230,7 @@ SPACE = [
     Bad(
         "when on itself",
         but("high: 0.5}", "high: 0.5, when: {smoothing: 0.1}}"),
-        "10:43",
+        "10:42",
         "circle|smoothing -> smoothing",
     ),
     Bad(
@@ -243,7 +243,7 @@ SPACE = [
     Bad("fixed and compared", but("{epochs: 3}", "{model: {width: 3}}"), "7:3", "set twice|fixed|'model.width'"),
     Bad("compared and tuned", but("  lr:", "  model.width:"), "9:3", "set twice|factors|'model.width'"),
     Bad("one inside the other", but("model.width: {", "model: {"), "7:3", "set twice|'model'"),
-    Bad("dotted twice", but("{epochs: 3}", "{attack.norm: L2, attack: {norm: L2}}"), "4:28", "set twice"),
+    Bad("dotted twice", but("{epochs: 3}", "{attack.norm: L2, attack: {norm: L2}}"), "4:35", "set twice|'attack.norm'"),
     Bad(
         "too many cells",
         but(WIDTHS, "{linear: [0.0, 1.0], levels: 1000}").replace(
@@ -303,7 +303,7 @@ CONFIG = [
     Bad(
         "level that is a mapping",
         but(WIDTHS, "[4]").replace("nuisance:", "  attack:\n  - {label: big, epsilon: 2.0}\nnuisance:"),
-        "9:28",
+        "9:27",
         "attack.epsilon|2.0",
     ),
 ]
@@ -389,12 +389,12 @@ GOAL = [
         "grid too large",
         but("tpe", "grid").replace("log: true", "levels: 1000").replace("high: 0.5", "high: 0.5, levels: 1000"),
         "13:19",
-        "too large|1,000,000",
+        "too large|3,000,000",
     ),
     Bad(
         "nothing to tune",
         GOOD.replace(GOOD[GOOD.index("nuisance") : GOOD.index("objective")], ""),
-        "10:32",
+        "9:32",
         "nothing to tune|got 4",
     ),
     Bad("hyperband without an end", but("{name: none}", "{name: hyperband}"), "14:19", "hyperband|max_steps"),
@@ -407,4 +407,27 @@ GOAL = [
     Bad("budget below the cells", but("points: 4", "trials: 2"), "13:32", "less than one point|got 2|at least 6"),
 ]
 
-BAD = [*TEXT, *KEYS, *TYPES, *SPACE, *CONFIG, *GOAL]
+OVERRIDES = [
+    Bad("scale with an unknown key", but("{search.", "{serch."), "23:11", "unknown key|'serch'|'search'|--scale smoke"),
+    Bad(
+        "scale with an unknown parameter",
+        but("{search.points", "{nuisance.rl.low"),
+        "23:11",
+        "unknown key|'nuisance.rl.low'",
+    ),
+    Bad("scale with a wrong type", but("points: 2", "points: few"), "23:26", "wrong type|'few'|an integer"),
+    Bad("scale out of range", but("search.points: 2", "fixed.epochs: 0"), "23:25", "epochs|got 0|--scale smoke"),
+    Bad(
+        "scale without a claimed cell",
+        but("search.points: 2", "factors.model.name: [mlp]"),
+        "20:27",
+        "no cell|'cnn'|--scale",
+    ),
+    Bad("scale with scales", but("search.points: 2", "scales.a: {}"), "23:11", "cannot be overridden|'scales.a'"),
+    Bad("scale with capitals", but("smoke:", "Smoke:"), "23:3", "not a name|'Smoke'|small letters"),
+    Bad("extends itself", plus("extends: bad.yaml\n"), "24:10", "round in a circle|'bad.yaml'"),
+    Bad("extends nothing", plus("extends: god.yaml\n"), "24:10", "no such file|'god.yaml'"),
+    Bad("extends a list", plus("extends: [a.yaml]\n"), "24:10", "wrong type|['a.yaml']"),
+]
+
+BAD = [*TEXT, *KEYS, *TYPES, *SPACE, *CONFIG, *GOAL, *OVERRIDES]

@@ -1,0 +1,137 @@
+"""Joins the Ray cluster that is there, or starts one on this machine that nobody else can reach."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+_QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the default of coming versions; saves a warning
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+class SessionError(Exception):
+    """A cluster that cannot be joined or started; one line."""
+
+
+@contextlib.contextmanager
+def session(address: str | None = None, num_cpus: int | None = None, *, dashboard: bool = False) -> Iterator[None]:
+    """Have Ray up inside. Shuts down what it started, and nothing else.
+
+    Joins the cluster at ``address`` (or RAY_ADDRESS, which is set inside a Ray job), otherwise starts one with
+    ``num_cpus`` (all of this machine if None). Uses a cluster that this process has joined before as it is.
+
+    Raises:
+        SessionError: if there is no such cluster, or it does not accept the token.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    target = address or os.environ.get("RAY_ADDRESS")
+    with _environment(_QUIET):
+        _join(_checked(target)) if target else _start(num_cpus, dashboard)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _checked(address: str) -> str:
+    scheme = urlsplit(address).scheme if "://" in address else ""
+    if scheme:
+        hint = f"submit the sweep instead: assay submit ... --address {address}"
+        raise SessionError(f"address: got {address}, expected HOST:PORT of a Ray head or auto; {hint}")
+    return address
+
+
+def _join(address: str) -> None:
+    if token_file() and "RAY_AUTH_MODE" not in os.environ:
+        _use_token()
+    _init(address, address=address)
+
+
+def _use_token() -> None:
+    """Ray does this by itself for clusters that it starts, and reads the variable only once."""
+    from ray._raylet import Config
+
+    os.environ["RAY_AUTH_MODE"] = "token"
+    Config.initialize("")
+
+
+def _start(num_cpus: int | None, dashboard: bool) -> None:
+    if os.environ.get("RAY_AUTH_MODE", "token") == "token" and not token_file():
+        make_token(_default_token_file())
+    _init(
+        "a local cluster",
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=dashboard,
+        dashboard_host="127.0.0.1",
+        _node_ip_address="127.0.0.1",
+    )
+
+
+def _init(what: str, **options: Any) -> None:
+    import ray
+    from ray.exceptions import AuthenticationError, RaySystemError
+
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    except AuthenticationError as error:
+        raise SessionError(f"{what} does not accept the token: {_first_line(error)}") from None
+    except (ConnectionError, RaySystemError, RuntimeError, ValueError, OSError) as error:
+        raise SessionError(f"cannot reach {what}: {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def token_file() -> str | None:
+    """Where the token of this user is: a path, or the name of the variable that holds it; None if there is none."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return "RAY_AUTH_TOKEN"
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or _default_token_file())
+    if not path.is_file():
+        return None
+    path.chmod(0o600)  # Ray itself leaves it readable for everybody
+    return str(path)
+
+
+def make_token(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_hex(32))
+
+
+def _default_token_file() -> Path:
+    return Path.home() / ".ray" / "auth_token"
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set what is not set, and put everything back, also what the code inside has set of RAY_AUTH_MODE."""
+    names = {*values, "RAY_AUTH_MODE"}
+    before = {name: os.environ.get(name) for name in names}
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -1,0 +1,185 @@
+"""Trials of several processes: the same attempt in every worker of a Ray Train ``TorchTrainer``.
+
+A Tune actor starts the trainer in a thread and stands between its workers and Tune. All of them meet at a relay: rank 0
+leaves its reports there and learns whether to go on, so that a trial that is pruned or stopped ends by itself, saves
+what it offered, and gives its resources back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+from typing import Any
+
+import ray
+from ray.tune import Trainable
+
+from cluster.work import Batch, Ending, Report, Work
+from trainables.api import Metrics, Order, Outcome
+from trainables.attempt import Attempt
+
+_BATCH_S = 0.5  # how long the Tune actor waits for a report before it looks around
+_GRACE_S = 10.0  # from the decision to end a trial to the end of its actor, whatever the workers do
+
+
+class Relay:
+    """Between rank 0 and the Tune actor. Lives in a process of its own, as both of them are busy."""
+
+    def __init__(self, judged: bool) -> None:
+        self._judged = judged
+        self._reports: list[Report] = []
+        self._taken = 0  # reports that the Tune actor has
+        self._approved = 0  # reports after which the trial may go on
+        self._verdict: Outcome | None = None
+        self._ending: Ending | None = None
+        self._news = asyncio.Condition()
+
+    async def report(self, report: Report) -> Outcome | None:
+        """Leave a report; how the trial has to end, or None if it goes on. Waits for it if reports are judged."""
+        async with self._news:
+            self._reports.append(report)
+            number = len(self._reports)
+            self._news.notify_all()
+            if self._judged:
+                await self._news.wait_for(lambda: self._verdict or self._approved >= number)
+            return self._verdict
+
+    async def take(self, timeout_s: float) -> tuple[Report, ...]:
+        """The reports since the last call, which thereby are approved of. Waits for at least one."""
+        async with self._news:
+            self._approved = self._taken
+            self._news.notify_all()
+            try:
+                await asyncio.wait_for(self._news.wait_for(lambda: len(self._reports) > self._taken), timeout_s)
+            except TimeoutError:
+                return ()
+            new = tuple(self._reports[self._taken :])
+            self._taken = len(self._reports)
+            return new
+
+    async def decide(self, verdict: Outcome) -> None:
+        async with self._news:
+            self._verdict = verdict
+            self._news.notify_all()
+
+    async def conclude(self, ending: Ending) -> None:
+        """How the attempt has ended; the first word counts."""
+        self._ending = self._ending or ending
+
+    async def ending(self) -> Ending | None:
+        return self._ending
+
+
+class GroupTrial(Trainable):
+    """The Tune actor of a trial with workers."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._work: Work = config["work"]
+        self._relay: Any = None
+        self._fit = threading.Thread(target=self._run, daemon=True)
+        self._error = ""
+        self.config = {}  # Tune would send it back with each result
+
+    def step(self) -> dict[str, Any]:
+        if self._relay is None:
+            self._relay = ray.remote(num_cpus=0)(Relay).remote(self._work.judged)
+            self._fit.start()
+        alive = self._fit.is_alive()
+        reports: Any = ray.get(self._relay.take.remote(_BATCH_S if alive else 0))
+        return {"batch": Batch(reports, None if alive or reports else self._ending())}
+
+    def _ending(self) -> Ending:
+        told: Any = ray.get(self._relay.ending.remote())
+        return told or Ending(Outcome.LOST, self._error)
+
+    def _run(self) -> None:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        order, cpus = self._work.order, self._work.cpus
+        with tempfile.TemporaryDirectory(prefix="assay-train-") as storage:
+            trainer = TorchTrainer(
+                work_together,
+                train_loop_config={"work": self._work, "relay": self._relay},
+                scaling_config=ScalingConfig(
+                    num_workers=order.workers,
+                    use_gpu=order.gpus > 0,
+                    resources_per_worker={"CPU": cpus} | ({"GPU": order.gpus} if order.gpus else {}),
+                ),
+                run_config=RunConfig(
+                    name=f"{order.trial}-{order.attempt}",
+                    storage_path=storage,
+                    failure_config=FailureConfig(max_failures=0),
+                ),
+            )
+            try:
+                trainer.fit()
+            except Exception as error:  # noqa: BLE001 - told to the driver as the ending of the attempt
+                self._error = f"the workers of the attempt died\n{error}"
+
+    def finish(self, outcome: Outcome) -> None:
+        """End the attempt, and wait until its workers are gone; called by the driver before Tune stops the trial."""
+        if self._relay and self._fit.is_alive():
+            ray.get(self._relay.decide.remote(outcome))
+            self._fit.join(_GRACE_S)
+
+    def cleanup(self) -> None:
+        self.finish(Outcome.CANCELLED)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Checkpoints are the attempt's own business."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Checkpoints are the attempt's own business."""
+
+
+# --- in the workers --------------------------------------------------------------------------------------------------
+
+
+class Nowhere:
+    """The sink of all ranks but the first."""
+
+    def report(self, step: int, metrics: Metrics) -> None: ...
+
+    def image(self, tag: str, step: int, png: bytes) -> None: ...
+
+    def note(self, key: str, value: Any) -> None: ...
+
+    def close(self, outcome: Outcome) -> None: ...
+
+
+def work_together(config: dict[str, Any]) -> None:
+    """Run the attempt in every worker alike. Rank 0 decides, after each report, whether it goes on."""
+    from ray.train import get_context
+    from ray.train.collective import broadcast_from_rank_zero
+
+    work, relay, rank = config["work"], config["relay"], get_context().get_world_rank()
+    _take_device(work.order)
+    sink = Nowhere() if rank else work.open_sink(work.order)
+    attempt = Attempt(work.order, sink, rank=rank, world_size=get_context().get_world_size())
+    for step, metrics in attempt:
+        verdict: Any = None
+        if rank == 0:
+            verdict = ray.get(relay.report.remote(Report(step, metrics)))
+            verdict = attempt.ending.outcome if attempt.over else verdict
+        if verdict := broadcast_from_rank_zero(verdict):
+            attempt.close(verdict)
+    _conclude(relay, attempt.ending, rank)
+
+
+def _conclude(relay: Any, ending: Ending, rank: int) -> None:
+    """Rank 0 tells how it ended. A worker that failed tells it too, and ends the group, which may wait for it."""
+    alone = ending.outcome in (Outcome.FAILED, Outcome.DIVERGED) and bool(ending.error)
+    if rank == 0 or alone:
+        ray.get(relay.conclude.remote(ending))
+    if alone:
+        raise RuntimeError(ending.error)
+
+
+def _take_device(order: Order) -> None:
+    if order.gpus > 0:
+        import torch
+        from ray.train.torch import get_device
+
+        torch.cuda.set_device(get_device())

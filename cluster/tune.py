@@ -1,0 +1,196 @@
+# ruff: noqa: ARG002 - Tune gives its hooks more than they need
+"""Runs trials on Ray: one Tune run that takes trials from a source and asks it about every report."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import Callback, PlacementGroupFactory, Trainable
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from cluster import placement
+from cluster.placement import Resources
+from cluster.solo import SoloTrial
+from cluster.traffic import Traffic
+from cluster.work import Batch, Ending, Idle, OpenSink, Source
+from trainables.api import Outcome
+
+_GRACE_S = 2.0  # from a stop to the end of the processes that have not reported since
+
+_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the old reporter can be silenced
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of data stay right
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # no snapshots: the ledger is the source of truth
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000000",  # sic
+}
+
+
+def run(source: Source, open_sink: OpenSink, *, resources: Resources, max_concurrent: int | None = None) -> None:
+    """Run what ``source`` gives out until it has no more, or is stopping. Ray has to be up.
+
+    ``max_concurrent`` is how many trials run at a time at most; as many as fit if None. Raises PlacementError if not
+    one fits, and whatever the source raises.
+    """
+    at_once = placement.concurrent(resources, placement.nodes(), max_concurrent)
+    traffic = Traffic(source, open_sink, resources.cpus)
+    with tempfile.TemporaryDirectory(prefix="assay-tune-") as storage, _quietly():
+        tune.run(
+            _process(resources),
+            name="assay",
+            storage_path=storage,
+            search_alg=_Search(traffic),
+            scheduler=_Schedule(traffic),
+            callbacks=[_Starts(traffic)],
+            resources_per_trial=_bundle(resources),
+            num_samples=-1,
+            max_concurrent_trials=at_once,
+            reuse_actors=resources.workers == 0,
+            max_failures=0,
+            raise_on_failed_trial=False,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
+            verbose=0,
+        )
+    traffic.settle()
+
+
+def _process(resources: Resources) -> type[Trainable]:
+    if not resources.workers:
+        return SoloTrial
+    from cluster.train import GroupTrial
+
+    return GroupTrial
+
+
+def _bundle(resources: Resources) -> PlacementGroupFactory:
+    """What the Tune actor takes. The workers of a group are placed by Ray Train; an empty bundle would be refused."""
+    if resources.workers:
+        return PlacementGroupFactory([{"CPU": 0, "memory": 2**20}])
+    return PlacementGroupFactory([{"CPU": resources.cpus, "GPU": resources.gpus}])
+
+
+def _name(trial: Trial) -> str:
+    return trial.trial_id
+
+
+class _Search(Searcher):
+    """Tune's view of where trials come from."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        super().__init__()
+        self._traffic = traffic
+
+    def suggest(self, trial_id: str) -> Any:
+        work = self._traffic.next(trial_id)
+        if isinstance(work, Idle):
+            return Searcher.FINISHED if work is Idle.FINISHED else None
+        return {"work": work}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The schedule has told the source already."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing here outlives the run."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing here outlives the run."""
+
+
+class _Schedule(FIFOScheduler):
+    """Tune's view of what becomes of a running trial."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        super().__init__()
+        self._traffic = traffic
+        self._stop_began: float | None = None
+        self._killed: set[str] = set()
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        batch: Batch = result["batch"]
+        outcome = self._traffic.take(trial.trial_id, batch)
+        if outcome is None:
+            return TrialScheduler.CONTINUE
+        if batch.ending is None and (actor := _actor(trial)):
+            actor.finish.remote(outcome)
+        return TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        killed = trial.trial_id in self._killed
+        self._traffic.end(trial.trial_id, Ending(Outcome.CANCELLED) if killed else Ending(Outcome.LOST, _why(trial)))
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        self._traffic.end(trial.trial_id, Ending(Outcome.CANCELLED))
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Called again and again, whatever the trials do. Tune itself starts those that wait."""
+        if self._traffic.stopping:
+            self._stop(tune_controller)
+
+    def _stop(self, tune_controller: Any) -> None:
+        """End what has not begun; after the grace also what does not report."""
+        self._stop_began = self._stop_began or time.monotonic()
+        overdue = time.monotonic() - self._stop_began > _GRACE_S
+        for trial in list(tune_controller.get_live_trials()):
+            if trial.status == Trial.PENDING:
+                tune_controller.stop_trial(trial)
+            elif trial.status == Trial.RUNNING and overdue and trial.trial_id not in self._killed:
+                self._killed.add(trial.trial_id)
+                ray.kill(_actor(trial))
+
+
+def _actor(trial: Trial) -> Any:
+    return trial.temporary_state.ray_actor
+
+
+class _Starts(Callback):
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._traffic.started(trial.trial_id)
+
+
+def _why(trial: Trial) -> str:
+    """What Tune has written down about the death of an actor, without its headline."""
+    path = Path(trial.error_file) if trial.error_file else None
+    lines = path.read_text(encoding="utf-8").strip().splitlines()[1:] if path and path.exists() else []
+    return "\n".join(["the process of the attempt died", *lines])
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Tune's settings, signal handler and log level, for the time of a run."""
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    logger, level = logging.getLogger("ray"), logging.getLogger("ray").level
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGUSR1)  # Tune takes this one, whatever one says
+    os.environ.update({name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()})
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if main:
+            signal.signal(signal.SIGUSR1, handler)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -1,0 +1,291 @@
+import csv
+import io
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import scipy.stats
+from synthetic import Folder, lock, noisy, sweep
+
+from analysis.frames import compact, load
+from analysis.records import DECISIONS
+from analysis.report import summary, write
+
+HOSTILE = "<script>alert(1)</script> & \"q\" 's' $x$ {{ 7*7 }} | `t` --> \n\t\x00 日本 " + "x" * 300
+TOP = {"mlp": 0.90, "cnn": 0.95, "vit": 0.95}
+GREATER = {"name": "cnn wins", "metric": "accuracy/test", "where": {"model.name": "cnn"}, "expect": "greater"}
+GREATER = {**GREATER, "against": {"model.name": "mlp"}}
+
+
+def by_model(levels):
+    return TOP[levels["model.name"]]
+
+
+def made(path, models=("mlp", "cnn"), claims=(GREATER,), **more):
+    document = lock({"model.name": list(models)}, claims=list(claims), **more.pop("lock", {}))
+    return sweep(path, document, noisy(by_model), **more)
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.texts = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+def page(path):
+    return Page(write(path).read_text(encoding="utf-8"))
+
+
+def test_the_page_answers_the_question(tmp_path):
+    made(tmp_path)
+    text = page(tmp_path).text
+    for part in (
+        "quickstart",
+        "Does a convolution help on eight by eight digits?",
+        "arXiv:2406.11463",
+        "cnn has the highest accuracy/test",
+        "The difference to mlp is significant.",
+        "cnn wins",
+        "holds",
+        "optimizer.lr",
+        "assay run sweep.lock.yaml",
+        "2.13.0",
+        "No trial diverged, failed or was lost.",
+    ):
+        assert part in text
+
+
+def test_the_page_stands_alone(tmp_path):
+    made(tmp_path)
+    found = page(tmp_path)
+    assert not {"script", "link", "iframe", "img", "object"} & set(found.tags)
+    references = [value for name, value in found.attributes if name in ("src", "href", "xlink:href")]
+    assert all(value.startswith("#") for value in references)
+    text = (tmp_path / "report/index.html").read_text()
+    assert not re.search(r"(https?:)?//[a-z]", text)
+    assert "prefers-color-scheme" in text
+    assert "@media print" in text
+
+
+def outputs(path):
+    write(path)
+    return {file.name: file.read_bytes() for file in sorted((path / "report").iterdir())}
+
+
+def test_the_same_ledger_gives_the_same_bytes(tmp_path):
+    made(tmp_path)
+    first = outputs(tmp_path)
+    assert set(first) == {"index.html", "report.md", "answer.csv", "trials.csv"}
+    assert outputs(tmp_path) == first
+    compact(tmp_path)
+    assert outputs(tmp_path) == first
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    assert outputs(moved) == first
+
+
+def test_it_can_be_written_elsewhere(tmp_path):
+    made(tmp_path / "run")
+    assert write(tmp_path / "run", tmp_path / "out") == tmp_path / "out/index.html"
+    assert not (tmp_path / "run/report").exists()
+
+
+def table(path, name):
+    return list(csv.DictReader(io.StringIO((path / "report" / name).read_text(encoding="utf-8"))))
+
+
+def test_the_numbers_are_those_of_the_replicates(tmp_path):
+    made(tmp_path)
+    write(tmp_path)
+    trials = table(tmp_path, "trials.csv")
+    for row in table(tmp_path, "answer.csv"):
+        mine = [t for t in trials if t["cell"] == row["cell"] and t["phase"] == "confirm"]
+        values = [float(t["accuracy/test"]) for t in mine]
+        known = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        assert len(values) == int(row["accuracy/test seeds"]) == 8
+        assert float(row["accuracy/test"]) == pytest.approx(np.mean(values))
+        assert (float(row["accuracy/test low"]), float(row["accuracy/test high"])) == pytest.approx(tuple(known))
+        assert {t["optimizer.lr"] for t in mine} == {row["optimizer.lr"]}
+    assert len(trials) == 2 * (6 + 8)
+
+
+def test_markdown_tables_are_tables(tmp_path):
+    sweep(tmp_path, lock({HOSTILE: [HOSTILE, "b"]}, sweep=HOSTILE), noisy(lambda _: 0.9))
+    write(tmp_path)
+    blocks = re.findall(r"(?:^\|.*\n)+", (tmp_path / "report/report.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(blocks) == 3
+    for block in blocks:
+        bars = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(bars) == 1
+
+
+def test_hostile_names_are_text(tmp_path):
+    claim = {"name": HOSTILE, "metric": "accuracy/test", "where": {HOSTILE: HOSTILE}, "expect": "between", "low": 0.5}
+    document = lock(
+        {HOSTILE: [HOSTILE, HOSTILE + "2"]}, claims=[claim], sweep=HOSTILE, question=HOSTILE, source=HOSTILE
+    )
+    folder = sweep(tmp_path, document, noisy(lambda _: 0.9), points=2, seeds=5)
+    folder.plan(HOSTILE, "c0")
+    folder.run(HOSTILE, [{HOSTILE: 1.0, "accuracy/test": 0.1}], "failed", error=HOSTILE)
+    found = page(tmp_path)
+    assert not {"script", "i"} & set(found.tags)
+    assert "49" not in found.text.split("alert(1)")[1][:60]  # templates inside names are not run
+    assert found.text.count("<script>alert(1)</script>") >= 6
+    assert not [name for name, _ in found.attributes if name.startswith("on")]
+    assert summary(load(tmp_path)).verdicts[0][0] == "holds"
+
+
+def test_cells_that_overlap_are_not_ranked(tmp_path):
+    made(tmp_path, models=("mlp", "cnn", "vit"))
+    answer = summary(load(tmp_path)).answer
+    assert "It cannot be told apart from" in answer
+    assert "mlp" not in answer
+
+
+def test_the_best_is_the_lowest_where_it_is_minimized(tmp_path):
+    made(tmp_path, lock={"objective": {"minimize": "loss/test"}})
+    assert summary(load(tmp_path)).answer.startswith("cnn has the lowest loss/test: 0.1")
+
+
+def test_before_anything_has_finished(tmp_path):
+    Folder(tmp_path, lock({"model.name": ["mlp"]}, claims=[GREATER])).decide("run", event="started", seconds=0)
+    found = summary(load(tmp_path))
+    assert found.answer == "No confirm replicate has finished yet, so there is no answer."
+    assert found.verdicts[0][0] == "untestable"
+    assert "The run is not finished (started)." in found.cautions
+    assert found.answer in page(tmp_path).text
+
+
+def test_while_it_is_tuning(tmp_path):
+    folder = made(tmp_path, finished=False)
+    lines = (tmp_path / DECISIONS).read_text().splitlines(keepends=True)
+    winner = next(i for i, line in enumerate(lines) if '"winner"' in line)
+    (tmp_path / DECISIONS).write_text("".join(lines[:winner]))
+    folder.plan("next", "c0")
+    folder.decide("started", trial="next", attempt=1)
+    found = summary(load(tmp_path))
+    assert found.cautions[:2] == (
+        "The run is not finished (started): 1 running.",
+        "1 cell without a winner: the only cell.",
+    )
+    assert [row[-2] for row in found.table] == ["0"]
+    assert "optimizer.lr" in page(tmp_path).text  # what was tuned so far
+
+
+def cautions(path):
+    return " ".join(summary(load(path)).cautions)
+
+
+def test_a_sound_run_has_no_cautions(tmp_path):
+    made(tmp_path)
+    assert cautions(tmp_path) == ""
+
+
+def test_cautions_about_seeds_and_losses(tmp_path):
+    folder = made(tmp_path, seeds=4)
+    folder.decide("diverged", trial="c1-s1002", attempt=1, seconds=1.0, error="loss is nan at step 3")
+    text = cautions(tmp_path)
+    assert "As few as 3 confirm seeds in a cell" in text
+    assert "cnn: 1 of 4 confirm replicates are missing from its mean." in text
+    assert "loss is nan at step 3" in page(tmp_path).text
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric", "who"),
+    [
+        ("accuracy/test", "accuracy/test", "The answer and the claims rest"),
+        ("loss/test", "accuracy/test", "The answer and the claims rest"),
+        ("accuracy/validation", "accuracy/validation", "The claims rest"),
+    ],
+)
+def test_a_caution_if_the_tuned_split_is_the_tested_one(tmp_path, objective, metric, who):
+    made(tmp_path, claims=[{**GREATER, "metric": metric}], lock={"objective": {"maximize": objective}})
+    assert f"{who} on the split that {objective} was tuned on" in cautions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log", "edge"),
+    [
+        (1e-4, 0.0125, True, "upper end"),
+        (0.012, 10.0, True, "lower end"),
+        (1e-4, 1.0, True, ""),
+        (0.0, 1.0, False, "lower end"),
+    ],
+)
+def test_a_caution_about_winners_at_the_edge(tmp_path, low, high, log, edge):
+    folder = Folder(tmp_path, lock({}, nuisance={"lr": {"low": low, "high": high, "log": log}}))
+    folder.decide("run", event="finished", seconds=1)
+    folder.decide("cell", cell="c", levels={})
+    folder.decide("asked", cell="c", number=0, point="p", params={"lr": 0.0123})
+    folder.decide("winner", cell="c", points=["p"])
+    for seed in range(1000, 1008):
+        folder.plan(f"{seed}", "c", "confirm", "p", seed)
+        folder.run(f"{seed}", [{"accuracy/validation": 0.5, "accuracy/test": 0.5}])
+    text = cautions(tmp_path)
+    assert (f"lr = 0.0123 is at the {edge} of its space" in text) if edge else text == ""
+
+
+def test_torn_lines_are_told(tmp_path):
+    made(tmp_path)
+    with (tmp_path / DECISIONS).open("a") as file:
+        file.write('{"v":1,')
+    assert "1 torn line in the ledger" in cautions(tmp_path)
+
+
+def test_failures_are_counted_by_their_message(tmp_path):
+    folder = made(tmp_path)
+    trace = 'Traceback (most recent call last):\n  File "a.py", line 3\nRuntimeError: out of memory\n'
+    for n in range(3):
+        folder.plan(f"bad{n}", "c0", "tune", f"bad{n}")
+        folder.run(f"bad{n}", [], "failed", error=trace)
+    folder.plan("nan", "c1", "tune", "nan")
+    folder.run("nan", [{"accuracy/validation": math.nan}], "diverged", error="loss is nan")
+    text = page(tmp_path).text
+    assert "failed RuntimeError: out of memory 3 bad0" in text
+    assert "diverged loss is nan 1 nan" in text
+    assert re.search(r"cell done diverged failed mlp 14 0 3 cnn 14 1 0", text)
+
+
+def test_several_objectives_list_the_front(tmp_path):
+    goals = [{"maximize": "accuracy"}, {"minimize": "size"}]
+    folder = Folder(tmp_path, lock({"model.name": ["mlp"]}, objective=goals))
+    folder.decide("run", event="finished", seconds=3)
+    folder.decide("cell", cell="c0", levels={"model.name": "mlp"})
+    for n, point in enumerate("ab"):
+        folder.decide("asked", cell="c0", number=n, point=point, params={"width": 8 * (n + 1)})
+        for seed in range(1000, 1005):
+            folder.plan(f"{point}{seed}", "c0", "confirm", point, seed)
+            metrics = {"accuracy": 0.8 + 0.1 * n + seed % 7 / 1000, "size": 100.0 * (n + 1)}
+            folder.run(f"{point}{seed}", [metrics])
+    folder.decide("winner", cell="c0", points=["a", "b"])
+    found = summary(load(tmp_path))
+    assert found.answer == "2 confirmed points on the fronts of 1 cell; the table lists them."
+    assert [row[-1].replace("\xa0", " ") for row in found.table] == ["width = 8", "width = 16"]
+    assert found.table[1][2] == "200 [200, 200]"
+    assert "The fronts" in page(tmp_path).text
+
+
+def test_what_the_lock_does_not_say_is_left_out(tmp_path):
+    folder = Folder(tmp_path, {"objective": {"maximize": "m"}})
+    folder.decide("cell", cell="c", levels={})
+    folder.plan("t", "c", "confirm", "p", 1000)
+    folder.run("t", [{"m": 0.5}])
+    found = summary(load(tmp_path))
+    assert found.answer == "In the only cell, m is 0.5 (one seed, so no interval)."
+    assert found.sweep == "sweep"
+    assert page(tmp_path).tags

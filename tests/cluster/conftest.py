@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+from fakes import OpenFiles
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """One Ray with two CPUs for all tests of this folder that need it."""
+    from cluster.session import session
+
+    with session(num_cpus=2):
+        yield
+
+
+@pytest.fixture
+def files(tmp_path):
+    return OpenFiles(tmp_path)
