@@ -1,4 +1,4 @@
-"""A run folder as tidy frames, while it runs or afterwards; and the compaction of its reports to Parquet.
+"""A run folder as tidy frames, while it runs or afterwards.
 
 The rule of the last attempt. An interrupted trial goes on from its last checkpoint, so several attempts may have
 written the same steps. A row of an attempt is dropped exactly if a later attempt *covers* its step: that is, if the
@@ -10,47 +10,21 @@ later attempt has not reached yet stays, and what lies before its first step alw
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
-from analysis.records import (
-    COMPACTED,
-    ENDINGS,
-    ENVIRONMENT,
-    FINAL,
-    LOCK_FILE,
-    SEGMENTS,
-    VERSION,
-    LedgerError,
-    Record,
-    read_decisions,
-    read_lines,
-)
+from analysis.records import ENDINGS, ENVIRONMENT, FINAL, LOCK_FILE, LedgerError, Record, read_decisions
+from analysis.segments import compact, compacted_records, read_reports
 
-_TEXT = pa.dictionary(pa.int32(), pa.string())
-SCHEMA = pa.schema(
-    [
-        ("kind", _TEXT),  # report or note
-        ("trial", _TEXT),
-        ("attempt", pa.int32()),
-        ("step", pa.int64()),  # -1 for notes
-        ("time", pa.float64()),
-        ("name", _TEXT),  # of the metric or the note
-        ("number", pa.float64()),  # value of the metric
-        ("text", pa.string()),  # value of the note, as JSON
-    ]
-)
-_VERSION_KEY, _TORN_KEY = b"assay.version", b"assay.torn"
+__all__ = ["Run", "beside", "compact", "compacted_records", "label", "last_attempts", "load"]
+
+_Params = dict[tuple[str, str], dict[str, Any]]  # cell and point -> the values of its nuisance parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,17 +63,17 @@ def load(run: Path) -> Run:
     if not lock and not decisions.end:
         raise LedgerError(f"{run}: not a run folder: it has neither a ledger nor a {LOCK_FILE}")
     records = decisions.records
-    cells, points = _cells(records), _points(records)
-    table, torn = _read_reports(run)
+    cells, params = _cells(records), _params(records)
+    table, torn = read_reports(run)
     raw = table.unify_dictionaries().to_pandas()
     return Run(
         path=run,
         lock=lock,
         environment=_environment(run),
         cells=cells,
-        trials=_trials(records, cells, points),
-        points=points,
-        winners=_winners(records, points),
+        trials=_trials(records, cells, params),
+        points=_points(records),
+        winners=_winners(records, params),
         reports=_reports(raw[raw["kind"] == "report"], _ends(records)),
         notes=_notes(raw[raw["kind"] == "note"]),
         events=_frame(_of(records, "run"), ["event", "seconds", "time"]),
@@ -133,9 +107,11 @@ def _frame(records: list[Record], columns: list[str]) -> pd.DataFrame:
 
 
 def _cells(records: list[Record]) -> pd.DataFrame:
+    """The cells of the sweep as it was last run; an edited sweep may have left some behind."""
     levels = {r["cell"]: {k: label(v) for k, v in r["levels"].items()} for r in _of(records, "cell")}
-    frame = pd.DataFrame.from_dict(levels, orient="index", dtype=object)
-    return frame.reindex(list(levels)).rename_axis(index="cell")
+    wanted = next((r["cells"] for r in reversed(records) if r["kind"] == "run" and "cells" in r), list(levels))
+    kept = {cell: levels[cell] for cell in wanted if cell in levels}
+    return pd.DataFrame.from_dict(kept, orient="index", dtype=object).reindex(list(kept)).rename_axis(index="cell")
 
 
 def label(level: Any) -> str:
@@ -150,18 +126,21 @@ def _points(records: list[Record]) -> pd.DataFrame:
     return asked.drop_duplicates(key, keep="last").merge(told.drop_duplicates(key, keep="last"), on=key, how="left")
 
 
-def _winners(records: list[Record], points: pd.DataFrame) -> pd.DataFrame:
+def _params(records: list[Record]) -> _Params:
+    return {(r["cell"], r["point"]): r["params"] for r in _of(records, "asked")}
+
+
+def _winners(records: list[Record], params: _Params) -> pd.DataFrame:
     last = {r["cell"]: r["points"] for r in _of(records, "winner")}
     pairs = [(cell, point) for cell, chosen in last.items() for point in chosen]
-    return _with_params(pd.DataFrame(pairs, columns=["cell", "point"], dtype=object), points)
+    return _with_params(pd.DataFrame(pairs, columns=["cell", "point"], dtype=object), params)
 
 
-def _with_params(frame: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
-    known = dict(zip(zip(points["cell"], points["point"], strict=True), points["params"], strict=True))
-    return frame.assign(params=[known.get(key, {}) for key in zip(frame["cell"], frame["point"], strict=True)])
+def _with_params(frame: pd.DataFrame, params: _Params) -> pd.DataFrame:
+    return frame.assign(params=[params.get(key, {}) for key in zip(frame["cell"], frame["point"], strict=True)])
 
 
-def _trials(records: list[Record], cells: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+def _trials(records: list[Record], cells: pd.DataFrame, params: _Params) -> pd.DataFrame:
     planned = _frame(_of(records, "planned"), ["trial", "cell", "phase", "point", "seed", "config"])
     planned = planned.drop_duplicates("trial", keep="last").reset_index(drop=True)
     history = _frame(_of(records, "started", *ENDINGS), ["trial", "kind", "attempt", "seconds", "error"])
@@ -173,7 +152,7 @@ def _trials(records: list[Record], cells: pd.DataFrame, points: pd.DataFrame) ->
         seconds=spent["seconds"].to_numpy(dtype=float, na_value=0),
         error=_or(last["error"], ""),
     )
-    return beside(_with_params(trials, points), cells, "factor", on="cell")
+    return beside(_with_params(trials, params), cells, "factor", on="cell")
 
 
 def _or(texts: Iterable[Any], missing: str) -> list[str]:
@@ -188,53 +167,6 @@ def beside(frame: pd.DataFrame, more: pd.DataFrame, kind: str, on: str | None = 
 def _ends(records: list[Record]) -> pd.DataFrame:
     """The attempts that came to an end of their own."""
     return _frame(_of(records, *FINAL), ["trial", "attempt"])
-
-
-def _read_reports(run: Path) -> tuple[pa.Table, dict[str, int]]:
-    """All reports and notes as written, and the torn lines by file. Duplicates are possible."""
-    segments = {path.name: read_lines(path) for path in sorted(run.glob(SEGMENTS))}
-    compacted, torn = _read_compacted(run / COMPACTED)  # after the segments: rows may be moving there just now
-    fresh = _table([record for lines in segments.values() for record in lines.records])
-    return pa.concat_tables([compacted, fresh]), torn | {name: lines.torn for name, lines in segments.items()}
-
-
-def _read_compacted(path: Path) -> tuple[pa.Table, dict[str, int]]:
-    if not path.exists():
-        return SCHEMA.empty_table(), {}
-    try:
-        table = pq.read_table(path)
-        facts = table.schema.metadata or {}
-        if int(facts[_VERSION_KEY]) > VERSION:
-            version = facts[_VERSION_KEY].decode()
-            raise LedgerError(f"{path}: written by a newer version (schema {version}, this reads {VERSION})")
-        return table.replace_schema_metadata(None).cast(SCHEMA), json.loads(facts[_TORN_KEY])
-    except (pa.ArrowException, KeyError, ValueError) as error:
-        raise LedgerError(f"{path}: damaged: {error}") from None
-
-
-def _table(records: list[Record]) -> pa.Table:
-    """Reports and notes as one row per number or note."""
-    reports, notes = _of(records, "report"), _of(records, "note")
-    metrics = [r["metrics"] for r in reports]
-    rows = reports + notes
-    repeats = np.array([*map(len, metrics), *[1] * len(notes)], dtype=np.int64)
-    numbers = [float(v) for m in metrics for v in m.values()]  # float() also reads "NaN" and "Infinity"
-    columns = [
-        _encoded([r["kind"] for r in rows], repeats),
-        _encoded([r["trial"] for r in rows], repeats),
-        np.repeat(np.array([r["attempt"] for r in rows], dtype=np.int32), repeats),
-        np.repeat(np.array([r.get("step", -1) for r in rows], dtype=np.int64), repeats),
-        np.repeat(np.array([r.get("time", np.nan) for r in rows], dtype=np.float64), repeats),
-        _encoded([*chain.from_iterable(metrics), *(r["key"] for r in notes)], 1),
-        np.array(numbers + [np.nan] * len(notes), dtype=np.float64),
-        pa.array([None] * len(numbers) + [json.dumps(r["value"]) for r in notes], pa.string()),
-    ]
-    return pa.table(columns, schema=SCHEMA)
-
-
-def _encoded(texts: Sequence[str], repeats: np.ndarray | int) -> pa.DictionaryArray:
-    codes, names = pd.factorize(np.array(texts, dtype=object))
-    return pa.DictionaryArray.from_arrays(np.repeat(codes, repeats).astype(np.int32), pa.array(names, pa.string()))
 
 
 def _reports(raw: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
@@ -271,26 +203,3 @@ def _notes(raw: pd.DataFrame) -> pd.DataFrame:
     last = raw.sort_values("attempt", kind="stable").drop_duplicates(["trial", "name"], keep="last")
     notes = last.rename(columns={"name": "key"})[["trial", "key"]].astype(object)
     return notes.assign(value=[json.loads(text) for text in last["text"]]).reset_index(drop=True)
-
-
-def compact(run: Path) -> None:
-    """Move all report segments into one Parquet file. To be called when no process writes reports any more.
-
-    Safe to kill at any moment and to call again: until the new file is in place nothing is removed, and rows that
-    are in both places count once.
-    """
-    sizes = {path: path.stat().st_size for path in run.glob(SEGMENTS)}
-    if not sizes:
-        return
-    table, torn = _read_reports(run)
-    facts = {_VERSION_KEY: str(VERSION).encode(), _TORN_KEY: json.dumps(torn).encode()}
-    target = run / COMPACTED
-    temporary = target.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        pq.write_table(table.unify_dictionaries().replace_schema_metadata(facts), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
-    for path, size in sizes.items():
-        if path.stat().st_size == size:  # else somebody still writes to it: it stays
-            path.unlink()

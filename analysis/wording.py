@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 DASH, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+_MOST = 6  # decimals
 
 
 def plain(value: Any, width: int = 0) -> str:
@@ -42,17 +43,17 @@ def estimate(value: float, low: float, high: float, places: int | None = None) -
     places = decimals(value, low, high) if places is None else places
     if math.isnan(low):
         return number(value)
-    if places > 6 or abs(value) >= 1e6 or math.isinf(low) or math.isinf(high):
+    if places > _MOST or abs(value) >= 1e6 or math.isinf(low) or math.isinf(high):
         return f"{number(value)} [{number(low)}, {number(high)}]"
     return "{} [{}, {}]".format(*(f"{v:.{places}f}".replace("-", _MINUS) for v in (value, low, high)))
 
 
 def decimals(value: float, low: float, high: float) -> int:
-    """How many decimals give the interval two digits."""
+    """How many decimals give the interval two digits; more than the most if significant digits are better."""
     width = (high - low) / 2
     if abs(value) * 1e-9 < width < math.inf:
         return max(0, 1 - math.floor(math.log10(width)))
-    return 0 if float(value).is_integer() else 4  # the same in every seed
+    return 0 if float(value).is_integer() else _MOST + 1  # the same in every seed
 
 
 def seconds(value: float) -> str:

@@ -61,7 +61,7 @@ def _join(address: str) -> None:
 
 def _use_token() -> None:
     """Ray does this by itself for clusters that it starts, and reads the variable only once."""
-    from ray._raylet import Config
+    from ray._raylet import Config  # pyright: ignore[reportAttributeAccessIssue] - compiled
 
     os.environ["RAY_AUTH_MODE"] = "token"
     Config.initialize("")

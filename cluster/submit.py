@@ -7,36 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
+import logging
 import os
 import re
 import shlex
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cluster import travel
 from cluster.pack import PackError, from_log, unpack
 from cluster.session import token_file
+from cluster.travel import TravelError
 
-PACKAGES = ("sweeps", "trainables", "cluster", "analysis")
-EXCLUDES = (
-    "/runs",
-    ".git",
-    ".venv",
-    "venv",
-    "__pycache__",
-    "*.egg-info",
-    ".pytest_cache",
-    ".ruff_cache",
-    ".mypy_cache",
-    ".ipynb_checkpoints",
-    "node_modules",
-)
-LIMIT_BYTES = 100 * 1024**2  # the dashboard refuses larger uploads, whatever Ray's documentation says (512 MiB)
-STOP_WAIT_S = 30  # what a run gets to finish its records when the job is stopped
 _RUN_FOLDER = re.compile(r"^run folder: (.+?)\s*$", re.MULTILINE)
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
@@ -45,96 +31,48 @@ class SubmitError(Exception):
     """A job that cannot be sent, followed or brought home; one line."""
 
 
-# --- what travels ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Job:
+    """A job that has ended."""
+
+    id: str
+    status: str  # SUCCEEDED, FAILED or STOPPED
+    run: Path | None  # the run folder as it came home
 
 
-def runtime_env(working_dir: Path, *, pip: Sequence[str] = (), env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What a job finds on the cluster: the working folder, this project's code, and packages from pip.
-
-    Raises:
-        SubmitError: if the folder is too large; names what is largest in it.
-    """
-    _check_size(working_dir)
-    found = {
-        "working_dir": str(working_dir),
-        "excludes": list(EXCLUDES),
-        "py_modules": [str(path) for path in _packages() if not path.is_relative_to(working_dir.resolve())],
-        "pip": list(pip),
-        "env_vars": {
-            "PYTHONUNBUFFERED": "1",
-            "RAY_JOB_STOP_SIGNAL": "SIGTERM",
-            "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
-            **(env or {}),
-        },
-    }
-    return {key: value for key, value in found.items() if value}
-
-
-def _packages() -> Iterator[Path]:
-    """The folders of this project's packages, wherever they are installed."""
-    for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
-        assert spec is not None, f"{name} is part of this project"
-        yield from (Path(place).resolve() for place in spec.submodule_search_locations or ())
-
-
-def travelling(folder: Path) -> dict[Path, int]:
-    """The files that Ray will upload, by its own rules (``.gitignore`` and ``.rayignore`` too), with their sizes."""
-    from ray._private.runtime_env import packaging
-
-    found: dict[Path, int] = {}
-
-    def visit(path: Path) -> None:
-        if path.is_file():
-            found[path.relative_to(folder)] = path.stat().st_size
-
-    ignored = os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE", "0") != "1"
-    excludes = [packaging._get_excludes(folder, list(EXCLUDES))]  # noqa: SLF001
-    packaging._dir_travel(folder, excludes, visit, include_gitignore=ignored, logger=None)  # noqa: SLF001
-    return found
-
-
-def _check_size(folder: Path) -> None:
-    if not folder.is_dir():
-        raise SubmitError(f"{folder}: no such folder")
-    sizes: Counter[str] = Counter()
-    for path, size in travelling(folder.resolve()).items():
-        sizes[path.parts[0]] += size
-    if sizes.total() > LIMIT_BYTES:
-        largest = ", ".join(f"{name} {_mib(size)}" for name, size in sizes.most_common(5))
-        raise SubmitError(
-            f"{folder.resolve()} is too large to send: {_mib(sizes.total())}, at most {_mib(LIMIT_BYTES)}; "
-            f"largest: {largest}; list in .rayignore what the job does not need"
-        )
-
-
-def _mib(size: int) -> str:
-    return f"{size / 1024**2:.1f} MiB"
-
-
-def entrypoint(arguments: Sequence[str], working_dir: Path) -> str:
-    """The command line of the job: ``assay`` with these arguments. Files are named as seen from the working folder.
+def submit(
+    arguments: Sequence[str],
+    *,
+    address: str,
+    home: Path,
+    say: Callable[[str], object],
+    working_dir: Path = Path(),
+    pip: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> Job:
+    """Run ``assay`` with these arguments on a cluster, show its log, and bring its run to ``home/<sweep>/<name>``.
 
     Raises:
-        SubmitError: if a file that is named does not travel.
+        SubmitError: if that is not possible.
     """
-    words = [_as_seen_there(word, working_dir.resolve()) for word in arguments]
-    return shlex.join(["python", "-m", "sweeps.cli", *words])
+    try:
+        command = travel.entrypoint(arguments, working_dir)
+        needs = travel.runtime_env(working_dir, pip=pip, env=env)
+    except TravelError as error:
+        raise SubmitError(str(error)) from None
+    cluster = Cluster(address)
+    job = cluster.submit(command, needs)
+    at = f"--address {cluster.address}"
+    say(f"job {job} is sent; it goes on without this process; `ray job stop {job} {at}` stops it\n")
+    pieces: list[str] = []
 
+    def show(text: str) -> None:
+        pieces.append(text)
+        say(text)
 
-def _as_seen_there(word: str, folder: Path) -> str:
-    path = Path(word)
-    if word.startswith("-") or not path.is_file():
-        return word
-    path = path.parent.resolve() / path.name
-    if not path.is_relative_to(folder):
-        raise SubmitError(f"{word} cannot travel to the cluster: it is not inside {folder}")
-    if path.relative_to(folder) not in travelling(folder):
-        raise SubmitError(f"{word} cannot travel to the cluster: a .gitignore or .rayignore leaves it out")
-    return path.relative_to(folder).as_posix()
-
-
-# --- the cluster -----------------------------------------------------------------------------------------------------
+    status = cluster.follow(job, show)
+    run = run_folder("".join(pieces))
+    return Job(job, status, cluster.fetch(run, home, needs) if run else None)
 
 
 class Cluster:
@@ -160,13 +98,15 @@ class Cluster:
         return status
 
     async def _tail(self, job: str, say: Callable[[str], object]) -> str:
+        import aiohttp
+
         seen = 0
         while True:
             at = 0
-            with contextlib.suppress(RuntimeError, OSError):  # a lost connection is taken up again
+            with contextlib.suppress(RuntimeError, OSError, aiohttp.ClientError):  # a lost connection is made anew
                 async for text in self._client.tail_job_logs(job):
                     at += len(text)
-                    if at > seen:  # a new connection starts from the beginning
+                    if at > seen:  # which starts from the beginning
                         say(text[seen - at :])
                         seen = at
             status = self._client.get_job_status(job)
@@ -209,7 +149,7 @@ class Cluster:
             return question(*args, **kwargs)
         except AuthenticationError as error:
             raise SubmitError(f"{self.address}: {_about_token(str(error))}") from None
-        except (RuntimeError, ValueError, OSError) as error:  # OSError holds those of requests and aiohttp
+        except (RuntimeError, ValueError, OSError) as error:  # those of requests are OSErrors
             raise SubmitError(f"{self.address}: {_first_line(error)}") from None
 
 
@@ -240,15 +180,19 @@ def run_folder(log: str) -> str | None:
 
 
 def _client(address: str) -> Any:
-    import logging
-
     from ray.job_submission import JobSubmissionClient
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # without the first, RAY_ADDRESS would win over the address that is asked for; without the second, no token is sent
-    forced = {"RAY_API_SERVER_ADDRESS": address}
-    with _environment(forced | ({"RAY_AUTH_MODE": "token"} if token_file() else {})):
-        return JobSubmissionClient(address)
+    with _environment({"RAY_API_SERVER_ADDRESS": address}):  # or else RAY_ADDRESS would win over ``address``
+        return JobSubmissionClient(address, headers=_authorization())
+
+
+def _authorization() -> dict[str, str]:
+    """The token goes along by hand: Ray decides when it is imported whether to send one itself."""
+    if (where := token_file()) is None:
+        return {}
+    token = os.environ[where] if where == "RAY_AUTH_TOKEN" else Path(where).read_text(encoding="utf-8")
+    return {"Authorization": f"Bearer {token.strip()}"}
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import signal
 import tempfile
 import threading
@@ -169,9 +170,10 @@ class _Starts(Callback):
 
 
 def _why(trial: Trial) -> str:
-    """What Tune has written down about the death of an actor, without its headline."""
+    """What Tune has written down about the death of an actor, without its headline and colours."""
     path = Path(trial.error_file) if trial.error_file else None
-    lines = path.read_text(encoding="utf-8").strip().splitlines()[1:] if path and path.exists() else []
+    text = path.read_text(encoding="utf-8") if path and path.exists() else ""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).strip().splitlines()[1:]
     return "\n".join(["the process of the attempt died", *lines])
 
 

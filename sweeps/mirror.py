@@ -10,7 +10,7 @@ from sweeps.study import CellStudy
 
 
 class Mirror:
-    """One study per cell, named ``<sweep>/<run>/<cell>``, in ``sqlite:///file.db``, another database, or ``file.log``."""
+    """One study per cell, ``<sweep>/<run>/<cell>``, in ``sqlite:///file.db``, another database, or a journal file."""
 
     def __init__(self, url: str, prefix: str) -> None:
         self._storage, self._prefix = _storage(url), prefix

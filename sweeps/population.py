@@ -1,10 +1,10 @@
 """Population-based training, as a rule about points.
 
-Source: Jaderberg et al., 2017, arXiv:1711.09846. A point that is among the worst of its cell at a step stops, and a new
-point takes its place: that of one of the best at the same step, perturbed, going on from its state. Differs: the rule is
-asynchronous and compares with everything that has reached the step before, so that it needs no full population running
-at once; and the new point is a trial of its own whose earlier stages are part of its identity. So every trial can be
-run again from nothing, and the winner's whole schedule is confirmed on fresh seeds.
+Source: Jaderberg et al., 2017, arXiv:1711.09846. A point that is among the worst of its cell at a step stops, and a
+new point takes its place: that of one of the best at the same step, perturbed, going on from its state. Differs: the
+rule is asynchronous and compares with everything that has reached the step before, so that it needs no full population
+running at once; and the new point is a trial of its own whose earlier stages are part of its identity. So every trial
+can be run again from nothing, and the winner's whole schedule is confirmed on fresh seeds.
 """
 
 from __future__ import annotations

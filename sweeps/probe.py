@@ -35,7 +35,7 @@ def probe(resolved: Resolved, say: Callable[[str], None] = lambda _: None) -> di
     A trainable with a ``steps`` function runs for a few seconds and is extrapolated; another runs to its end.
     """
     sweep = resolved.sweep
-    folder = resolved.path.resolve().parent
+    folder = Path(resolved.search_path).resolve()
     trainable = registry.find(sweep.trainable, folder)
     found: dict[str, float] = {}
     for cell in space.cells(sweep):

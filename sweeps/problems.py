@@ -11,7 +11,8 @@ from typing_extensions import is_typeddict
 
 from sweeps.document import Document, KeyPath
 from sweeps.errors import Message, message, shown, unknown
-from sweeps.spec import FAULT, Sweep
+from sweeps.spec import Sweep
+from sweeps.values import FAULT
 from trainables.config import nearest
 
 _TYPES = {

@@ -41,8 +41,8 @@ def create(resolved: Resolved, runs: Path) -> Path:
     """Make a run folder with its lock file and environment."""
     run = folder.create(runs, resolved.sweep.sweep)
     (run / LOCK_FILE).write_text(resolve.dump(resolved), encoding="utf-8")
-    search_path = str(resolved.path.resolve().parent)
-    folder.write_environment(run, {**environment(resolved.path.resolve().parent), "search_path": search_path})
+    where = Path(resolved.search_path).resolve()
+    folder.write_environment(run, {**environment(where), "search_path": str(where)})
     return run
 
 
@@ -180,7 +180,7 @@ def _compact(run: Path) -> None:
 def make_plan(resolved: Resolved, runs: Path, options: Options, seconds: dict[str, float] | None = None) -> Plan:
     """The plan of a sweep, its times from ``seconds`` by cell, or from past runs of it."""
     sweep = resolved.sweep
-    trainable = registry.find(sweep.trainable, resolved.path.resolve().parent)
+    trainable = registry.find(sweep.trainable, resolved.search_path)
     source = "a probe" if seconds else "past runs"
     times = seconds or plan.past_seconds(sweep, runs)
     members = _per_member(trainable, sweep)

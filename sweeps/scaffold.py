@@ -43,7 +43,7 @@ nuisance:                           # tuned away, separately in every cell
 fixed: {{num_steps: 20}}
 objective: {{minimize: loss}}
 search: {{sampler: tpe, points: 8}}   # per cell
-seeds: {{tune: 1, confirm: 5}}
+seeds: {{tune: 1, confirm: 20}}
 claims:
   - name: noise raises the loss
     metric: loss

@@ -10,74 +10,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainValidator,
-    Tag,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from analysis.claims import Claim
-from trainables.config import nearest, number
-
-FAULT = "fault"
-
-
-def fault(what: str, at: str = "", expected: str = "") -> PydanticCustomError:
-    """An error in our own words; ``at`` is the key it is about, if it is not about the value as a whole."""
-    return PydanticCustomError(FAULT, "{what}", {"what": what, "at": at, "expected": expected})
-
-
-# --- numbers and scalars ---------------------------------------------------------------------------------------------
-
-
-def _real(value: Any) -> int | float:
-    value = number(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise fault("wrong type", expected="a number")
-    if not math.isfinite(value):
-        raise fault("not finite", expected="a finite number")
-    return value
-
-
-def _real_or_name(value: Any) -> int | float | str:
-    value = number(value)
-    return value if isinstance(value, str) and value else _real(value)
-
-
-def _scalar(value: Any) -> bool | int | float | str:
-    if not isinstance(value, bool | int | float | str):
-        raise fault("wrong type", expected="a number, text, true or false")
-    return value
-
-
-_RATIO = r"^\s*[+-]?[0-9]+(\.[0-9]+)?\s*/\s*[0-9]+(\.[0-9]+)?\s*$"
-
-_NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": _RATIO}]}
-
-Number = Annotated[int | float, BeforeValidator(_real), WithJsonSchema(_NUMBER)]
-"""A finite number, ints kept as ints; ``8/255`` is read as the nearest float."""
-
-Positive = Annotated[Number, Gt(0), WithJsonSchema({**_NUMBER, "exclusiveMinimum": 0})]
-NonNegative = Annotated[Number, Ge(0), WithJsonSchema({**_NUMBER, "minimum": 0})]
-
-NumberOrName = Annotated[
-    int | float | str, PlainValidator(_real_or_name), WithJsonSchema({"type": ["number", "string"]})
-]
-Scalar = Annotated[
-    bool | int | float | str, PlainValidator(_scalar), WithJsonSchema({"type": ["boolean", "number", "string"]})
-]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
-MetricName = Annotated[str, Field(min_length=1, max_length=200)]
+from sweeps.values import FAULT, MetricName, Name, NonNegative, Number, NumberOrName, Positive, Scalar, fault
+from trainables.config import nearest
 
 
 class Model(BaseModel):

@@ -13,6 +13,7 @@ from sweeps import samplers, space
 from sweeps.space import Cell, Point
 from sweeps.spec import Bound, Sweep
 
+DEFAULT_POINTS = 16
 _OWN_DRAWS = 50  # of one point by the sampler, while they break constraints between parameters
 _MOST_DRAWS = 1000  # before these are called unsatisfiable
 
@@ -39,8 +40,10 @@ def budget(sweep: Sweep, cells: Sequence[Cell], cell: Cell) -> int:
     parameters = space.parameters(sweep, cell)
     if not parameters:
         return 1
-    whole = len(space.grid(parameters)) if sweep.search.sampler == "grid" else 16
-    points = sweep.search.points or whole
+    points = sweep.search.points or DEFAULT_POINTS
+    if sweep.search.sampler == "grid":
+        whole = len(space.grid(parameters))
+        points = min(sweep.search.points or whole, whole)
     if sweep.search.trials:
         points = min(points, max(1, sweep.search.trials // (len(cells) * sweep.seeds.tune)))
     return points

@@ -1,5 +1,6 @@
 import json
 import math
+from operator import itemgetter
 
 import pandas as pd
 import pytest
@@ -7,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import Folder, lock, noisy, sweep
 
-from analysis.frames import compact, last_attempts, load
-from analysis.records import COMPACTED, DECISIONS, SEGMENTS, LedgerError, encode
+from analysis.frames import compact, compacted_records, last_attempts, load
+from analysis.records import COMPACTED, DECISIONS, SEGMENTS, LedgerError, encode, read_segments
 
 
 def curve(run, metric="m"):
@@ -137,6 +138,25 @@ def test_trials_carry_levels_and_params(tmp_path):
     assert set(trial["params"]) == {"optimizer.lr", "label_smoothing", "optimizer.name"}
 
 
+def test_cells_that_an_edited_sweep_left_behind_are_not_shown(tmp_path):
+    folder = sweep(tmp_path, lock({"model.name": ["mlp", "cnn"]}), noisy(lambda _: 0.9), points=2, seeds=1)
+    folder.decide("run", event="finished", seconds=1.0, cells=["c1"])
+    run = load(tmp_path)
+    assert run.cells.index.tolist() == ["c1"]
+    assert set(run.trials["cell"]) == {"c0", "c1"}
+
+
+def test_points_of_an_earlier_search_keep_their_params(tmp_path):
+    folder = Folder(tmp_path, lock({}))
+    folder.decide("cell", cell="c", levels={})
+    for point, lr in (("old", 0.1), ("new", 0.2)):  # another sampler: its study counts from 0 again
+        folder.decide("asked", cell="c", number=0, point=point, params={"lr": lr})
+        folder.plan(point, point=point)
+    run = load(tmp_path)
+    assert run.trials["params"].tolist() == [{"lr": 0.1}, {"lr": 0.2}]
+    assert run.points["point"].tolist() == ["new"]
+
+
 def test_a_factor_may_be_called_like_a_column(tmp_path):
     sweep(tmp_path, lock({"seed": ["a", "b"], "cell": ["x"]}), noisy(lambda _: 0.9), points=1, seeds=1)
     trials = load(tmp_path).trials
@@ -197,6 +217,15 @@ def test_compaction_changes_nothing(resumed):
     same(before, load(resumed.path))
     compact(resumed.path)
     same(before, load(resumed.path))
+
+
+def test_compacted_reports_can_be_read_as_records(resumed):
+    resumed.report("u", 1, {"a": math.inf, "b": 2.0})
+    written = [r for lines in read_segments(resumed.path) for r in lines.records if r["kind"] == "report"]
+    for record in written:
+        record["metrics"] = {name: float(value) for name, value in record["metrics"].items()}
+    compact(resumed.path)
+    assert sorted(compacted_records(resumed.path), key=itemgetter("time")) == sorted(written, key=itemgetter("time"))
 
 
 def test_notes_survive_compaction(resumed):

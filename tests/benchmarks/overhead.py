@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "cluster"))
+FAKES = str(Path(__file__).parents[1] / "cluster")
+sys.path.append(FAKES)
+os.environ["PYTHONPATH"] = FAKES  # for the workers
 
 from fakes import FakeSource, OpenFiles, order
 

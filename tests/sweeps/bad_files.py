@@ -104,16 +104,16 @@ KEYS = [
     Bad("unknown key like nothing", plus("colour: red\n"), "24:1", "unknown key|'colour'|one of sweep"),
     Bad("missing question", but("question: Which model is better?\n", ""), "1:1", "missing key 'question'"),
     Bad("missing objective", but(MINIMIZE + "\n", ""), "1:1", "missing key 'objective'"),
-    Bad("unknown key in search", but("points: 4", "pionts: 4"), "13:24", "unknown key|'pionts'|'points'"),
-    Bad("unknown key in scheduler", but("{name: none}", "{nam: none}"), "14:13", "unknown key|'nam'|'name'"),
-    Bad("unknown key in seeds", but("confirm: 3", "confrim: 3"), "15:18", "unknown key|'confrim'|'confirm'"),
+    Bad("unknown key in search", but("points: 4", "poinds: 4"), "13:24", "unknown key|'poinds'|'points'"),
+    Bad("unknown key in scheduler", but("{name: none}", "{naem: none}"), "14:13", "unknown key|'naem'|'name'"),
+    Bad("unknown key in seeds", but("confirm: 3", "confirn: 3"), "15:18", "unknown key|'confirn'|'confirm'"),
     Bad("unknown key in resources", plus("resources: {cpu: 2}\n"), "24:13", "unknown key|'cpu'|'cpus'"),
     Bad("unknown key in limits", plus("limits: {hour: 2}\n"), "24:10", "unknown key|'hour'|'hours'"),
     Bad("unknown key in a range", but("log: true", "lgo: true"), "9:30", "unknown key|'lgo'|'log'"),
     Bad("unknown key in a choice", but(RATE, "{choices: [1.0], wen: {}}"), "9:24", "unknown key|'wen'|'when'"),
     Bad("misspelt choices", but(RATE, "{choice: [0.1]}"), "9:8", "unknown key|'choice'|'choices'"),
     Bad("unknown key in levels", but("levels: 3", "level: 3"), "7:37", "unknown key|'level'|'levels'"),
-    Bad("misspelt geometric", but("geometric", "geometrc"), "7:17", "unknown key|'geometrc'|'geometric'"),
+    Bad("misspelt geometric", but("geometric", "geometrik"), "7:17", "unknown key|'geometrik'|'geometric'"),
     Bad("unknown key in objective", but("{minimize", "{minimise"), "12:13", "unknown key|'minimise'|'minimize'"),
     Bad(
         "unknown key in at",
@@ -124,7 +124,7 @@ KEYS = [
     Bad("unknown key in a claim", but("    metric:", "    metrik:"), "18:5", "unknown key|'metrik'|'metric'"),
     Bad(
         "unknown key in a constraint",
-        plus("constraints:\n  parameters: {atmost: 3}\n"),
+        plus("constraints:\n  parameters: {at_mots: 3}\n"),
         "25:16",
         "unknown key|'at_most'",
     ),
@@ -192,7 +192,9 @@ SPACE = [
     Bad("levels twice", but("[mlp, cnn]", "[mlp, cnn, mlp]"), "6:26", "two levels with the same label|'mlp'"),
     Bad("labels twice", but(WIDTHS, "[8, '8']"), "7:20", "two levels with the same label|'8'"),
     Bad("integer levels that meet", but("levels: 3", "levels: 30"), "7:16", "two levels with the same label|'4'"),
-    Bad("zip of an unknown factor", ZIP.replace("- [model.name", "- [model.nam"), "26:6", "unknown factor|'model.nam'"),
+    Bad(
+        "zip of an unknown factor", ZIP.replace("- [model.name", "- [model.naem"), "26:6", "unknown factor|'model.naem'"
+    ),
     Bad("zip of different lengths", ZIP.replace("8/255]", "8/255, 16/255]"), "26:5", "different lengths|has 2|has 3"),
     Bad("zip twice", ZIP + "  - [model.name, model.width]\n", "27:6", "zipped twice|'model.name'"),
     Bad("exclude of an unknown factor", plus("exclude:\n  - {model: mlp}\n"), "25:6", "unknown factor|'model'"),
@@ -205,9 +207,9 @@ SPACE = [
     ),
     Bad(
         "when on an unknown factor",
-        but("{model.name: mlp}}", "{modle.name: mlp}}"),
+        but("{model.name: mlp}}", "{mmodel.name: mlp}}"),
         "11:41",
-        "unknown factor|'modle.name'",
+        "unknown factor|'mmodel.name'",
     ),
     Bad(
         "when on an unknown level",
@@ -265,14 +267,17 @@ SPACE = [
 
 CONFIG = [
     Bad("no such trainable", but("toy.py", "tow.py"), "3:12", "no such file|'tow.py'|'toy.py'"),
-    Bad("no such shipped trainable", but("toy.py", "supervised.clasify"), "3:12", "no such|'supervised.classify'"),
+    Bad("no such shipped trainable", but("toy.py", "supervised.clasiffy"), "3:12", "no such|'supervised.classify'"),
     Bad("no such function", but("toy.py", "toy.py:run_once"), "3:12", "no such function|'run_once'|'run_one'"),
     Bad("unknown field in fixed", but("{epochs: 3}", "{epoch: 3}"), "4:9", "unknown field|'epoch'|'epochs'"),
     Bad(
         "unknown field below", but("{epochs: 3}", "{attack: {epsilom: 1}}"), "4:18", "'attack.epsilom'|'attack.epsilon'"
     ),
     Bad(
-        "unknown field as factor", but("model.width", "model.widht"), "7:3", "unknown field|'model.widht'|'model.width'"
+        "unknown field as factor",
+        but("model.width", "model.wihdth"),
+        "7:3",
+        "unknown field|'model.wihdth'|'model.width'",
     ),
     Bad(
         "unknown field as nuisance", but("  smoothing:", "  smothing:"), "10:3", "unknown field|'smothing'|'smoothing'"
@@ -318,9 +323,9 @@ GOAL = [
     Bad("unknown metric of a claim", but("loss/test", "loss/tset"), "18:13", "unknown metric|'loss/tset'|'loss/test'"),
     Bad(
         "unknown metric in constraints",
-        plus("constraints: {paramters: {at_most: 9}}\n"),
+        plus("constraints: {parameterz: {at_most: 9}}\n"),
         "24:15",
-        "'paramters'|'parameters'",
+        "'parameterz'|'parameters'",
     ),
     Bad(
         "objective twice",
@@ -408,7 +413,9 @@ GOAL = [
 ]
 
 OVERRIDES = [
-    Bad("scale with an unknown key", but("{search.", "{serch."), "23:11", "unknown key|'serch'|'search'|--scale smoke"),
+    Bad(
+        "scale with an unknown key", but("{search.", "{searhc."), "23:11", "unknown key|'searhc'|'search'|--scale smoke"
+    ),
     Bad(
         "scale with an unknown parameter",
         but("{search.points", "{nuisance.rl.low"),

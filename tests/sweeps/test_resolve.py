@@ -14,7 +14,7 @@ from sweeps import resolve
 from sweeps.document import Mark, parse, write
 from sweeps.errors import SpecError
 from sweeps.resolve import MAX_EXTENDS, dump, library, load
-from sweeps.spec import Choice, Geometric, Range
+from sweeps.spec import Choice, Geometric, Linear, Range
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_another_kind_replaces_a_range_a_factor_and_a_goal():
         "nuisance: {lr: {choices: [0.1]}}\nfactors: {model.width: {linear: [4, 8]}}\nobjective: {maximize: loss/test}"
     ).sweep
     assert sweep.nuisance["lr"] == Choice(choices=[0.1])
-    assert sweep.factors["model.width"].model_dump() == {"linear": (4, 8), "levels": 3}
+    assert sweep.factors["model.width"] == Linear(linear=(4, 8), levels=3)
     assert sweep.objectives[0].maximize == "loss/test"
     assert sweep.objectives[0].minimize is None
 
@@ -225,7 +225,7 @@ def test_an_empty_set_removes():
         ("search.points", "--set: not an override: got 'search.points', expected key=value"),
         ("=3", "--set: not an override"),
         ("search.points=x", "--set search.points: wrong type: got 'x', expected an integer"),
-        ("search.pionts=3", "--set search.pionts: unknown key: got 'pionts'; did you mean 'points'?"),
+        ("search.poinds=3", "--set search.poinds: unknown key: got 'poinds'; did you mean 'points'?"),
         (
             "nuisance.lrr.low=3",
             "--set nuisance.lrr.low: unknown key: got 'nuisance.lrr.low'; did you mean 'nuisance.lr.low'?",

@@ -176,7 +176,7 @@ def test_the_folder_of_the_user_hides_nothing(folder):
     ("reference", "words"),
     [
         ("mime.py", "no such file|'mime.py'|did you mean 'mine.py'"),
-        ("supervised.clasify", "no such trainable|did you mean 'supervised.classify'"),
+        ("supervised.clasiffy", "no such trainable|did you mean 'supervised.classify'"),
         ("nowhere.to.be_found", "no such trainable|'nowhere.to.be_found'|supervised.classify"),
         ("../bad name", "no such trainable"),
         ("mine.py:tran", "no such function|'tran'|did you mean 'train'"),
@@ -184,7 +184,7 @@ def test_the_folder_of_the_user_hides_nothing(folder):
         ("mine.py:nothing", "wrong arguments|got ()|(config) or (config, trial)"),
         ("mine.py:three", "wrong arguments|got (a, b, c)"),
         ("package_of_mine", "no such function|'run_one'"),
-        ("package_of_mine.modul", "no such trainable"),
+        ("package_of_mine.mmodule", "no such trainable"),
     ],
 )
 def test_references_that_lead_nowhere(folder, reference, words):
@@ -252,3 +252,13 @@ def test_explain_by_reference(folder):
     assert [one.path for one in registry.explain("mine.py", folder)] == ["lr"]
     assert registry.explain("mine.py:plain", folder) == []
     assert all(one.doc for one in registry.explain("supervised.classify"))
+
+
+def test_a_component_without_a_name_is_the_default_one_with_changes():
+    found = find("supervised.classify")
+    default = found.resolve({})["optimizer"]
+    assert found.resolve({"optimizer": {"lr": 0.5}})["optimizer"] == {**default, "lr": 0.5}
+    assert [p.path for p in found.validate({"optimizer": {"lr": -1.0, "lrr": 1}})] == [
+        ("optimizer", "lr"),
+        ("optimizer", "lrr"),
+    ]

@@ -1,0 +1,59 @@
+"""The numbers and scalars of a sweep file, and how they are refused in words of ours."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from trainables.config import number
+
+FAULT = "fault"
+
+
+def fault(what: str, at: str = "", expected: str = "") -> PydanticCustomError:
+    """An error in our own words; ``at`` is the key it is about, if it is not about the value as a whole."""
+    return PydanticCustomError(FAULT, "{what}", {"what": what, "at": at, "expected": expected})
+
+
+def _real(value: Any) -> int | float:
+    value = number(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fault("wrong type", expected="a number")
+    if not math.isfinite(value):
+        raise fault("not finite", expected="a finite number")
+    return value
+
+
+def _real_or_name(value: Any) -> int | float | str:
+    value = number(value)
+    return value if isinstance(value, str) and value else _real(value)
+
+
+def _scalar(value: Any) -> bool | int | float | str:
+    if not isinstance(value, bool | int | float | str):
+        raise fault("wrong type", expected="a number, text, true or false")
+    return value
+
+
+_RATIO = r"^\s*[+-]?[0-9]+(\.[0-9]+)?\s*/\s*[0-9]+(\.[0-9]+)?\s*$"
+
+_NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": _RATIO}]}
+
+Number = Annotated[int | float, BeforeValidator(_real), WithJsonSchema(_NUMBER)]
+"""A finite number, ints kept as ints; ``8/255`` is read as the nearest float."""
+
+Positive = Annotated[Number, Gt(0), WithJsonSchema({**_NUMBER, "exclusiveMinimum": 0})]
+NonNegative = Annotated[Number, Ge(0), WithJsonSchema({**_NUMBER, "minimum": 0})]
+
+NumberOrName = Annotated[
+    int | float | str, PlainValidator(_real_or_name), WithJsonSchema({"type": ["number", "string"]})
+]
+Scalar = Annotated[
+    bool | int | float | str, PlainValidator(_scalar), WithJsonSchema({"type": ["boolean", "number", "string"]})
+]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
+MetricName = Annotated[str, Field(min_length=1, max_length=200)]
