@@ -83,6 +83,8 @@ def _edge(space: Mapping[str, Any], value: Any) -> str:
         numbers = [math.log(v) for v in numbers]
     low, high, value = numbers
     place = (value - low) / (high - low)
+    if space["low"] == 0 and place <= _EDGE:
+        return ""  # zero is where such a space ends by nature: no dropout, no smoothing
     return "lower end" if place <= _EDGE else "upper end" if place >= 1 - _EDGE else ""
 
 

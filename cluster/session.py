@@ -1,4 +1,7 @@
-"""Joins the Ray cluster that is there, or starts one on this machine that nobody else can reach."""
+"""Joins the Ray cluster that is there, or starts one on this machine.
+
+Ray's own ports are open on every interface of the machine, so a cluster that starts here always asks for a token.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,6 @@ def _start(num_cpus: int | None, dashboard: bool) -> None:
         num_cpus=num_cpus,
         include_dashboard=dashboard,
         dashboard_host="127.0.0.1",
-        _node_ip_address="127.0.0.1",
     )
 
 

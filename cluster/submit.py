@@ -94,7 +94,7 @@ class Cluster:
         """Give the job's log to ``say``, piece by piece, until it ends: ``SUCCEEDED``, ``FAILED`` or ``STOPPED``."""
         status = self._asked(asyncio.run, self._tail(job, say))
         if status == "FAILED" and (message := self._asked(self._client.get_job_info, job).message):
-            say(message.rstrip() + "\n")
+            say(message.partition(", last available logs")[0].rstrip() + "\n")  # the log was shown already
         return status
 
     async def _tail(self, job: str, say: Callable[[str], object]) -> str:
@@ -182,7 +182,8 @@ def run_folder(log: str) -> str | None:
 def _client(address: str) -> Any:
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    for chatty in ("dashboard_sdk", "job.sdk"):
+        logging.getLogger(f"ray.dashboard.modules.{chatty}").setLevel(logging.WARNING)
     with _environment({"RAY_API_SERVER_ADDRESS": address}):  # or else RAY_ADDRESS would win over ``address``
         return JobSubmissionClient(address, headers=_authorization())
 

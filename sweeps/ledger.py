@@ -111,7 +111,7 @@ class Ledger:
 
     def _reports(self) -> Iterator[Record]:
         if (self.run / records.COMPACTED).exists():
-            from analysis.frames import compacted_records
+            from analysis.segments import compacted_records
 
             yield from compacted_records(self.run)
         for lines in records.read_segments(self.run):

@@ -140,24 +140,24 @@ def _mean_seconds(decisions: Sequence[records.Record]) -> dict[str, float]:
     return {cell: fmean(times) for cell, times in found.items()}
 
 
-def middle(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+def middle(parameters: Mapping[str, Parameter]) -> space.Point:
     """A point in the middle of a space, for the probe."""
     return space.suggest(_Middle(), parameters)
 
 
-class _Middle:
+class _Middle:  # the names of parameters do not matter here
     """Suggests the middle of each range, and the first of each list."""
 
     def suggest_float(
-        self, _name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         if step is not None:
             return low + step * ((high - low) / step // 2)
         return (low * high) ** 0.5 if log else (low + high) / 2
 
-    def suggest_int(self, _name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         middle = (low * high) ** 0.5 if log else (low + high) / 2
         return low + step * int((middle - low) // step)
 
-    def suggest_categorical(self, _name: str, choices: Sequence[Any]) -> Any:
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return choices[0]

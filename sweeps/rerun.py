@@ -15,7 +15,7 @@ from sweeps.ledger import Ledger, RunError
 from sweeps.probe import Nowhere
 from sweeps.run import search_path
 from trainables import registry
-from trainables.api import Metrics, Order
+from trainables.api import Metrics, Order, Stage
 from trainables.attempt import Attempt
 from trainables.config import nearest
 
@@ -56,8 +56,8 @@ class Rerun:
 def rerun(run: Path, trial: str) -> Rerun:
     """``trial`` may be the beginning of an id. Raises RunError if it names none, or several."""
     planned = _planned(run, trial)
-    resources = resolve.load(run / LOCK_FILE).sweep.resources
-    reference = resolve.load(run / LOCK_FILE).sweep.trainable
+    sweep = resolve.load(run / LOCK_FILE).sweep
+    resources, reference = sweep.resources, sweep.trainable
     trainable = registry.find(reference, search_path(run))
     scratch = tempfile.mkdtemp(prefix="assay-rerun-")
     order = Order(
@@ -70,6 +70,7 @@ def rerun(run: Path, trial: str) -> Rerun:
         threads=max(1, int(resources.cpus)),
         gpus=resources.gpus,
         search_path=str(search_path(run)),
+        stages=tuple(Stage(config, until) for config, until, _ in planned.get("earlier", ())),
     )
     before = {report.step: report.metrics for report in Ledger(run).history().get(planned["trial"], [])}
     return Rerun(planned, Attempt(order, Nowhere()), before, trainable.not_reproducible)

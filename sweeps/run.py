@@ -89,7 +89,7 @@ def drive(run: Path, options: Options, progress_of: type[Progress] = Progress) -
         cells = [cell.id for cell in search.cells]
         ledger.record("run", event=event, seconds=round(time.monotonic() - began, 3), cells=cells)
     if event == "finished":
-        _compact(run)
+        _tidy(run)
     return driver.gave_up or event
 
 
@@ -170,9 +170,11 @@ def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options) -> None:
         )
 
 
-def _compact(run: Path) -> None:
+def _tidy(run: Path) -> None:
+    """Compact the reports, and drop the states that other trials could have started from."""
+    shutil.rmtree(run / "milestones", ignore_errors=True)
     if any(run.glob(SEGMENTS)):
-        from analysis.frames import compact
+        from analysis.segments import compact
 
         compact(run)
 

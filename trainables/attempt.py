@@ -15,7 +15,7 @@ from trainables import pictures, registry
 from trainables.ambient import ambient
 from trainables.api import Diverged, Ending, Metrics, Order, Outcome, Sink, State
 from trainables.artifacts import artifact
-from trainables.checkpoint import CheckpointError, Checkpoints
+from trainables.checkpoint import CheckpointError, Checkpoints, load_file, plain, save
 from trainables.config import ConfigError
 from trainables.reading import ReportError, read_report
 from trainables.registry import TrainableError
@@ -70,6 +70,7 @@ class Attempt:
         self._reports = self._run()
         self._step = -1  # of the last report
         self._offer: Callable[[], State] | None = None  # of the last report, until it is saved
+        self._state: Callable[[], State] | None = None  # of the last report
         self._seen: set[str] = set()
         self._ending: Ending | None = None
 
@@ -120,10 +121,30 @@ class Attempt:
     def _run(self) -> Generator[Metrics, None, None]:
         order = self.order
         trainable = registry.find(order.trainable, order.search_path or ".")
-        if saved := self._checkpoints.load():
-            self._step, self._trial.restored = saved.step, saved.state
         with ambient(order.seed, order.threads, self._trial.rank):
-            yield from trainable.run(trainable.build(copy.deepcopy(dict(order.config))), self._trial)
+            for config, until in self._stages():
+                reports = trainable.run(trainable.build(copy.deepcopy(dict(config))), self._trial)
+                yield from self._until(until, reports)
+
+    def _stages(self) -> list[tuple[Mapping[str, Any], float]]:
+        """The configs that are left to run, each until a step: after the newest state of this trial, or of others."""
+        others = (load_file(stage.until_step, stage.checkpoint) for stage in reversed(self.order.stages))
+        if saved := self._checkpoints.load() or next((other for other in others if other), None):
+            self._step, self._trial.restored = saved.step, saved.state
+        whole = [(stage.config, stage.until_step) for stage in self.order.stages]
+        return [(c, until) for c, until in [*whole, (self.order.config, math.inf)] if until > self._step]
+
+    def _until(self, step: float, reports: Generator[Metrics, None, None]) -> Iterator[Metrics]:
+        """The reports of one stage; when it has reached ``step`` its state is handed to the next."""
+        for reported in reports:
+            yield reported
+            if self._step >= step:
+                reports.close()
+                if self._state is None:
+                    raise CheckpointError(f"no checkpoint at step {self._step}, where another config takes over")
+                self._trial.restored = plain(self._state())
+                self._trial.streams = Streams(self.order.seed)
+                return
 
     def _read(self, reported: Any) -> tuple[int, Metrics]:
         if not self._leads:
@@ -134,14 +155,21 @@ class Attempt:
             raise ReportError(f"{self.order.trainable}: {error}") from None
 
     def _write(self, step: int, metrics: Metrics) -> None:
-        self._step, self._offer, self._trial.offered = step, self._trial.offered, None
+        milestone = self._step_of_milestone(step) > self._step_of_milestone(self._step)
+        self._step, self._offer, self._state = step, self._trial.offered, self._trial.offered
+        self._trial.offered = None
         if not self._leads:
             return
         self._seen.update(metrics)
         self._sink.report(step, metrics)
         self._write_pictures()
+        if milestone and self._state:
+            save(Path(self.order.milestones), step, self._state(), keep=None)
         if wild := [name for name in self.order.objectives if not math.isfinite(metrics.get(name, 0.0))]:
             self._end(Ending(Outcome.DIVERGED, f"{wild[0]} is {metrics[wild[0]]} at step {step}"))
+
+    def _step_of_milestone(self, step: int) -> int:
+        return max(step, 0) // self.order.milestone_steps if self.order.milestone_steps else 0
 
     def _write_pictures(self) -> None:
         for tag, png in self._trial.pictures:

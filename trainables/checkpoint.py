@@ -35,8 +35,11 @@ class Saved:
     state: State
 
 
-def save(folder: Path, step: int, state: State) -> Path:
-    """Write the state as of ``step``. Raises CheckpointError for what needs pickle, OSError if the disk refuses."""
+def save(folder: Path, step: int, state: State, keep: int | None = KEEP) -> Path:
+    """Write the state as of ``step`` and keep the newest; all of them if ``keep`` is None.
+
+    Raises CheckpointError for what needs pickle, OSError if the disk refuses.
+    """
     import torch
 
     content = plain(state)
@@ -48,7 +51,7 @@ def save(folder: Path, step: int, state: State) -> Path:
         os.fsync(file.fileno())
     draft.replace(path)
     _sync_folder(folder)
-    _remove_older(folder)
+    _remove_older(folder, keep)
     return path
 
 
@@ -57,6 +60,14 @@ def load(folder: Path) -> Saved | None:
     for step, path in _files(folder):
         with contextlib.suppress(Exception):  # a damaged file raises whatever its bytes lead to
             return Saved(step, _read(path))
+    return None
+
+
+def load_file(step: int, path: str) -> Saved | None:
+    """The state as of ``step`` in this file, or None if there is none that can be read."""
+    if path:
+        with contextlib.suppress(Exception):
+            return Saved(step, _read(Path(path)))
     return None
 
 
@@ -75,8 +86,8 @@ def _files(folder: Path) -> list[tuple[int, Path]]:
     return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
 
 
-def _remove_older(folder: Path) -> None:
-    for _, path in _files(folder)[KEEP:]:
+def _remove_older(folder: Path, keep: int | None) -> None:
+    for _, path in _files(folder)[keep:] if keep else ():
         path.unlink()
     for draft in folder.glob(".checkpoint-*.tmp"):  # of a process that was killed
         draft.unlink()

@@ -15,7 +15,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ class Trainable:
         """The config object. Raises ConfigError."""
         return typed.build(self.config, values) if self.config else dict(values)
 
-    def run(self, config: Any, trial: Trial) -> Iterator[Metrics]:
+    def run(self, config: Any, trial: Trial) -> Generator[Metrics, None, None]:
         """Its reports, also if it is a plain function that returns them all at once."""
         result = self.function(config, trial) if self.takes_trial else self.function(config)
         if isinstance(result, Mapping):

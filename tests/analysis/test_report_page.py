@@ -224,7 +224,8 @@ def test_a_caution_if_the_tuned_split_is_the_tested_one(tmp_path, objective, met
         (1e-4, 0.0125, True, "upper end"),
         (0.012, 10.0, True, "lower end"),
         (1e-4, 1.0, True, ""),
-        (0.0, 1.0, False, "lower end"),
+        (0.01, 1.0, False, "lower end"),
+        (0.0, 1.0, False, ""),
     ],
 )
 def test_a_caution_about_winners_at_the_edge(tmp_path, low, high, log, edge):

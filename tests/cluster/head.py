@@ -93,12 +93,10 @@ def _started(command: list[str], environment: dict[str, str], log: Path) -> Iter
 
 def _of_this_head(home: str) -> list[int]:
     """Processes that were given the folder of this head, and so belong to it."""
-    found = []
-    for folder in Path("/proc").iterdir():
+    mark, found = f"RAY_TMPDIR={home}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if folder.name.isdigit() and f"RAY_TMPDIR={home}".encode() in (folder / "environ").read_bytes().split(
-                b"\0"
-            ):
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
     return found
 
