@@ -23,6 +23,7 @@ from cluster.pack import PackError, from_log, unpack
 from cluster.session import token_file
 from cluster.travel import TravelError
 
+POLL_S = 1.0
 _RUN_FOLDER = re.compile(r"^run folder: (.+?)\s*$", re.MULTILINE)
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
@@ -112,7 +113,7 @@ class Cluster:
             status = self._client.get_job_status(job)
             if status.is_terminal():
                 return status.value
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(POLL_S)
 
     def log(self, job: str) -> str:
         return self._asked(self._client.get_job_logs, job)
@@ -136,9 +137,9 @@ class Cluster:
             raise SubmitError(f"{run} on {self.address} cannot be brought home: {error}") from None
         return target
 
-    def wait(self, job: str, every_s: float = 0.5) -> str:
+    def wait(self, job: str) -> str:
         while not (status := self._asked(self._client.get_job_status, job)).is_terminal():
-            time.sleep(every_s)
+            time.sleep(POLL_S)
         return status.value
 
     def _asked(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -325,6 +325,33 @@ def schema() -> None:
 # --- clusters --------------------------------------------------------------------------------------------------------
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def submit(
+    context: typer.Context,
+    sweep: Sweep,
+    address: Annotated[str, typer.Option("--address", help="Of the dashboard, such as http://127.0.0.1:8265.")],
+    scale: Scale = None,
+    sets: Sets = None,
+    pip: Annotated[list[str] | None, typer.Option("--pip", help="A package to install there; repeatable.")] = None,
+    runs: Runs = None,
+) -> None:
+    """Run a sweep on a Ray cluster, from this folder, and bring its report home. More options are those of run."""
+    from cluster import submit as jobs
+
+    _checked(sweep, scale, sets)
+    chosen = [*(["--scale", scale] if scale else []), *(word for text in sets or () for word in ("--set", text))]
+    job = jobs.submit(
+        ["run", sweep, *chosen, *context.args],
+        address=address,
+        home=runs or folder.default_runs(),
+        say=lambda text: out.out(text, end="", highlight=False),
+        pip=pip or (),
+    )
+    if job.run:
+        out.print(f"report: {job.run / 'report' / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+    raise SystemExit(0 if job.status == "SUCCEEDED" else 1)
+
+
 def _checked(sweep: str, scale: str | None, sets: list[str] | None) -> Resolved:
     from sweeps.check import check as check_all
     from sweeps.resolve import load

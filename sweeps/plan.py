@@ -145,19 +145,25 @@ def middle(parameters: Mapping[str, Parameter]) -> space.Point:
     return space.suggest(_Middle(), parameters)
 
 
-class _Middle:  # the names of parameters do not matter here
+class _Middle:
     """Suggests the middle of each range, and the first of each list."""
 
     def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+        self,
+        name: str,  # noqa: ARG002 - as in Optuna
+        low: float,
+        high: float,
+        *,
+        step: float | None = None,
+        log: bool = False,
     ) -> float:
         if step is not None:
             return low + step * ((high - low) / step // 2)
         return (low * high) ** 0.5 if log else (low + high) / 2
 
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:  # noqa: ARG002
         middle = (low * high) ** 0.5 if log else (low + high) / 2
         return low + step * int((middle - low) // step)
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:  # noqa: ARG002
         return choices[0]

@@ -66,25 +66,22 @@ class FakeJobs:
     def __init__(self, log, connections, status="SUCCEEDED") -> None:
         self.log, self.connections, self.status = log, list(connections), status
 
-    async def tail_job_logs(self, job):
+    async def tail_job_logs(self, _job):
         for piece in self.log[: self.connections.pop(0)]:
             yield piece
         if self.connections:
             raise RuntimeError("WebSocket connection closed unexpectedly")
 
-    def get_job_status(self, job):
+    def get_job_status(self, _job):
         return Status(value="RUNNING" if self.connections else self.status)
 
-    def get_job_info(self, job):
+    def get_job_info(self, _job):
         return SimpleNamespace(message="the job broke, last available logs (truncated):\nall of it again")
 
 
 def following(monkeypatch, jobs) -> tuple[str, list[str]]:
-    async def at_once(_seconds):
-        return
-
-    monkeypatch.setattr(submit, "_client", lambda address: jobs)
-    monkeypatch.setattr(submit.asyncio, "sleep", at_once)
+    monkeypatch.setattr(submit, "_client", lambda _address: jobs)
+    monkeypatch.setattr(submit, "POLL_S", 0.0)
     said: list[str] = []
     return Cluster("h:1").follow("job", said.append), said
 
@@ -149,10 +146,9 @@ def assert_whole(run_folder: Path) -> None:
 
 @pytest.mark.cluster
 def test_plain_ray_job_submit_works(ray_head):
-    command = ["ray", "job", "submit", "--address", ray_head.address, "--working-dir", "."]
-    code, output = run(
-        [*command, "--", "assay", "run", "quickstart", "--scale", "smoke"], ray_head.environment, REPOSITORY
-    )
+    job = ["ray", "job", "submit", "--address", ray_head.address, "--working-dir", "."]
+    command = [*job, "--", "assay", "run", "quickstart", "--scale", "smoke"]
+    code, output = run(command, ray_head.environment, REPOSITORY)
     assert code == 0, output
     there = run_folder(output)
     assert there is not None, output

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from sweeps_for_tests import Life, sweep
 
 from sweeps import plan, space
 from sweeps.folder import create
 from sweeps.ledger import Ledger
-from sweeps_for_tests import Life, sweep
 
 
 def test_trials_are_cells_times_points_times_seeds():

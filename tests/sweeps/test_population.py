@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from sweeps_for_tests import sweep
 
 from analysis import records
 from sweeps import resolve, run
 from sweeps.population import Population
 from sweeps.rerun import rerun
 from sweeps.spec import Scheduler
-from sweeps_for_tests import sweep
 
 RULE = Scheduler(name="pbt", interval_steps=10, quantile=0.25)
 

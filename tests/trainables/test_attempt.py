@@ -221,7 +221,7 @@ def test_an_unknown_trainable_and_a_wrong_config_fail_in_one_line(start):
 
 def test_an_error_of_the_sink_is_raised(start):
     class Full(Log):
-        def report(self, step, metrics):
+        def report(self, *_):
             raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space"):
