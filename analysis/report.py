@@ -50,6 +50,8 @@ class Summary:
     answer: str
     header: tuple[str, ...]  # of the answer table
     table: tuple[tuple[str, ...], ...]
+    rows: tuple[str, ...]  # what each row is about: a cell, in few words
+    metrics: tuple[str, ...]  # those of the columns between the factors and the seeds
     verdicts: tuple[tuple[str, str, str], ...]  # verdict, claim, effect or reason
     cautions: tuple[str, ...]
     cost: str
@@ -68,6 +70,8 @@ def _summary(run: Run, table: list[Row], judged: list[Verdict]) -> Summary:
         answer=sentence(run, table),
         header=(*(plain(name, 60) for name in (*run.cells.columns, *metrics)), "seeds", "tuned point"),
         table=_body(table, metrics),
+        rows=tuple(plain(row.name, 60) for row in table),
+        metrics=tuple(plain(name, 60) for name in metrics),
         verdicts=tuple((v.verdict, plain(v.claim.name), _finding(v)) for v in judged),
         cautions=tuple(cautions(run, table)),
         cost=_cost(run),

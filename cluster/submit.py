@@ -183,8 +183,8 @@ def run_folder(log: str) -> str | None:
 def _client(address: str) -> Any:
     from ray.job_submission import JobSubmissionClient
 
-    for chatty in ("dashboard_sdk", "job.sdk"):
-        logging.getLogger(f"ray.dashboard.modules.{chatty}").setLevel(logging.WARNING)
+    for chatty in ("_private.runtime_env", "dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk"):
+        logging.getLogger(f"ray.{chatty}").setLevel(logging.ERROR)
     with _environment({"RAY_API_SERVER_ADDRESS": address}):  # or else RAY_ADDRESS would win over ``address``
         return JobSubmissionClient(address, headers=_authorization())
 

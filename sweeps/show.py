@@ -129,18 +129,33 @@ def _add_field(shown: Table, field: Field, note: str = "") -> None:
             _add_field(shown, one, f"({name}) ")
 
 
+_METRICS = 3  # that fit beside each other; the report has them all
 _COLOURS = {"holds": "green", "fails": "red"}
 
 
 def answer(summary: Summary) -> RenderableType:
     """The answer table, the verdicts and the warnings of a report."""
-    shown = table(
-        *(header if n == 0 else f">{header}" for n, header in enumerate(summary.header[:-1])), summary.header[-1]
+    first, seeds = -2 - len(summary.metrics), -2
+    metrics = summary.metrics[:_METRICS]
+    shown = table("", *metrics, ">seeds")
+    for name, row in zip(summary.rows, summary.table, strict=True):
+        shown.add_row(*map(escape, [name, *row[first:seeds][:_METRICS], row[seeds]]))
+    tuned = zip(summary.rows, (row[-1] for row in summary.table), strict=True)
+    verdicts = [(v, f"{claim}: {finding}") for v, claim, finding in summary.verdicts]
+    cautions = [("caution", line) for line in summary.cautions]
+    return Group(
+        Text(summary.question, style="italic"),
+        shown,
+        *(Text.assemble(("tuned ", "dim"), (f"{cell}: {point}", "dim")) for cell, point in tuned),
+        Text(),
+        Text(summary.answer, style="bold"),
+        Text(),
+        _verdicts([*verdicts, *cautions]),
     )
-    for row in summary.table:
-        shown.add_row(*map(escape, row))
-    parts: list[RenderableType] = [Text(summary.question, style="italic"), shown, Text(summary.answer, style="bold")]
-    for verdict, claim, finding in summary.verdicts:
-        line = Text(f"{verdict:>10}  ", style=_COLOURS.get(verdict, "yellow"))
-        parts.append(line.append(f"{claim}: {finding}", style="default"))
-    return Group(*parts, *(Text(f"   caution  {line}", style="dim") for line in summary.cautions))
+
+
+def _verdicts(lines: Sequence[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for verdict, text in lines:
+        grid.add_row(Text(verdict, style=_COLOURS.get(verdict, "yellow")), Text(text))
+    return grid

@@ -82,9 +82,9 @@ def _started(command: list[str], environment: dict[str, str], log: Path) -> Iter
     try:
         yield process
     finally:
-        process.terminate()  # it then ends what it has started
+        process.terminate()  # it then ends what it has started, most of the time
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(20)
+            process.wait(5)
         for left in _of_this_head(environment["RAY_TMPDIR"]):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(left, signal.SIGKILL)

@@ -209,6 +209,7 @@ time.sleep(60)
 
 
 @pytest.mark.cluster
+@pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning")  # Ray's client and a newer aiohttp
 def test_a_stopped_job_has_time_to_finish(cluster, tmp_path):
     (tmp_path / "work.py").write_text(STOPPED)
     job = cluster.submit("python work.py", submit.travel.runtime_env(tmp_path))
