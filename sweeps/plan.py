@@ -68,7 +68,7 @@ class Plan:
         amounts = {"hours": wall_hours, "gpu_hours": self.gpu_hours, "trials": self.tune + self.confirm}
         bounds = {name: getattr(limits, name) for name in amounts}
         return [
-            f"limits.{name}: the plan needs {amount:.3g}, the limit is {bounds[name]:g}"
+            f"limits.{name}: the plan needs {amount:.4g}, the limit is {bounds[name]:g}"
             for name, amount in amounts.items()
             if amount is not None and bounds[name] is not None and amount > bounds[name]
         ]

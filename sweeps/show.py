@@ -43,12 +43,15 @@ def duration(seconds: float | None) -> str:
 def plan(p: Plan) -> RenderableType:
     """What will run, per cell and in all."""
     sweep = p.sweep
-    cells = table("cell", "tuned", ">points", ">tune trials", ">confirm trials", ">s per trial")
+    cells = table(
+        " · ".join(sweep.factors) or "cell", "tuned", ">points", ">tune trials", ">confirm trials", ">s per trial"
+    )
     for c in p.cells[:40]:
         tuned = ", ".join(c.parameters) or "nothing"
         seconds = "-" if c.seconds is None else f"{c.seconds:.2f}"
         confirm = f"{c.confirm}{' per front point' if len(sweep.objectives) > 1 else ''}"
-        cells.add_row(*map(escape, [c.cell.id, tuned, str(c.points), str(c.tune), confirm, seconds]))
+        name = " · ".join(c.cell.levels.values()) or c.cell.id
+        cells.add_row(*map(escape, [name, tuned, str(c.points), str(c.tune), confirm, seconds]))
     lines = [Text(f"... and {len(p.cells) - 40} more cells", style="dim")] if len(p.cells) > 40 else []
     return Group(Text(sweep.question, style="italic"), cells, *lines, _facts(_plan_facts(p)))
 
