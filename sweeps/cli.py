@@ -30,14 +30,14 @@ err = Console(stderr=True)
 
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped sweep.")]
 Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run folder, or <sweep>[/<date-time>] under the runs folder.")
+    str, typer.Argument(metavar="RUN", help="A run folder, or <sweep> or <sweep>/<date-time> under the runs folder.")
 ]
 Scale = Annotated[str | None, typer.Option("--scale", help="A named override of the file, such as smoke or paper.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")]
-Runs = Annotated[Path | None, typer.Option("--runs", help="Where run folders are. [default: $ASSAY_RUNS or runs]")]
+Runs = Annotated[Path | None, typer.Option("--runs", help="Where run folders are. By default $ASSAY_RUNS, or runs.")]
 Inline = Annotated[bool, typer.Option("--inline", help="One trial after the other in this process, without Ray.")]
 Address = Annotated[
-    str | None, typer.Option("--address", help="A Ray cluster to join. [default: $RAY_ADDRESS or none]")
+    str | None, typer.Option("--address", help="A Ray cluster to join. By default $RAY_ADDRESS, or none.")
 ]
 Concurrent = Annotated[int | None, typer.Option("--concurrent", min=1, help="Trials at a time at most.")]
 Storage = Annotated[
@@ -183,13 +183,16 @@ def _drive(target: Path, options: Options) -> None:
 
     out.print(f"run folder: {target}", markup=False, highlight=False, soft_wrap=True)
     state = drive(target, options)
+    if state != "finished":  # before the report, for which whoever has asked for the end may not wait
+        mended = "" if state == "interrupted" else " --allow-code-change --retry-failed"
+        hint = f"stopped before the end; `assay resume {target}{mended}` goes on"
+        out.print(hint, markup=False, highlight=False, soft_wrap=True)
     _write_report(target)
-    if state == "finished":
-        return
-    out.print(f"stopped before the end; `assay resume {target}` goes on", markup=False, soft_wrap=True)
-    if state != "interrupted":
+    if state not in ("finished", "interrupted"):
         err.print(state, style="red", markup=False, highlight=False, soft_wrap=True)
-    raise SystemExit(130 if state == "interrupted" else 1)
+        raise SystemExit(1)
+    if state == "interrupted":
+        raise SystemExit(130)
 
 
 def _write_report(target: Path) -> None:

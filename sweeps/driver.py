@@ -15,6 +15,7 @@ from types import FrameType
 
 from cluster.work import Ending, Idle, Report
 from sweeps.ledger import LedgerSink
+from sweeps.objective import watched
 from sweeps.progress import Progress
 from sweeps.search import Planned, Search
 from sweeps.spec import Sweep
@@ -94,7 +95,6 @@ class Driver:
 
     def _order(self, planned: Planned, attempt: int) -> Order:
         resources = self.sweep.resources
-        bounded = set(self.sweep.constraints) - set(self.sweep.nuisance)
         return Order(
             trial=planned.trial,
             trainable=self.sweep.trainable,
@@ -103,7 +103,7 @@ class Driver:
             attempt=attempt,
             folder=str(self.run / "trials" / planned.trial),
             store=str(self.run / "artifacts"),
-            objectives=(*(o.metric for o in self.sweep.objectives), *sorted(bounded)),
+            objectives=watched(self.sweep),
             threads=max(1, int(resources.cpus)),
             gpus=resources.gpus,
             workers=resources.workers,
@@ -146,8 +146,8 @@ class Driver:
 
     def _show_best(self, planned: Planned) -> None:
         study = self.search.studies[planned.cell]
-        for number in study.winners()[:1]:
-            self.progress.best(planned.cell, study.told[number].values[0], study.asked[number])
+        if planned.phase == "tune" and study.best is not None:
+            self.progress.best(planned.cell, study.told[study.best].values[0], study.asked[study.best])
 
     def _count_failure(self, planned: Planned, ending: Ending) -> None:
         reason = (ending.error.strip().splitlines() or ["no reason given"])[-1]

@@ -47,6 +47,7 @@ class Ledger:
         self.run = run
         self._lock = FileLock(run / DRIVER_LOCK)
         self._seen: set[tuple[Any, ...]] = set()
+        self._searches: dict[str, str] = {}  # cell -> signature of its last study
         self._file: TextIO | None = None
         self.records: list[Record] = []  # what earlier lives of the run have decided
 
@@ -58,6 +59,7 @@ class Ledger:
             lines = records.read_decisions(self.run)
             self.records = lines.records
             self._seen = {key for record in lines.records if (key := identity(record))}
+            self._searches = {r["cell"]: r["search"] for r in lines.records if r["kind"] == "cell"}
             path = self.run / records.DECISIONS
             if lines.torn:
                 os.truncate(path, lines.end)
@@ -93,8 +95,7 @@ class Ledger:
 
     def record_cell(self, cell: str, levels: Mapping[str, str], search: str) -> None:
         """Declare a cell and the signature of its study. A study with another one starts afresh."""
-        last = next((r for r in reversed(self.records) if r["kind"] == "cell" and r["cell"] == cell), None)
-        if last and last["search"] == search:
+        if self._searches.get(cell) == search:
             return
         self._seen = {key for key in self._seen if key[0] not in OF_A_STUDY or key[1] != cell}
         self.record("cell", cell=cell, levels=dict(levels), search=search)

@@ -12,8 +12,16 @@ from sweeps.spec import Objective, Sweep
 def observe(sweep: Sweep, reports: Sequence[Report]) -> dict[str, float]:
     """The value of each objective by its key, and the last value of each metric that a constraint bounds."""
     values = {objective.key: objective_value(objective, reports) for objective in sweep.objectives}
-    bounded = [name for name in sweep.constraints if name not in sweep.nuisance]
-    return values | {name: series(name, reports)[-1] for name in bounded}
+    return values | {name: series(name, reports)[-1] for name in _bounded(sweep)}
+
+
+def watched(sweep: Sweep) -> tuple[str, ...]:
+    """The metrics that every trial has to report, as finite numbers: those of the objectives and constraints."""
+    return (*(objective.metric for objective in sweep.objectives), *_bounded(sweep))
+
+
+def _bounded(sweep: Sweep) -> list[str]:
+    return [name for name in sweep.constraints if name not in sweep.nuisance]
 
 
 def series(metric: str, reports: Sequence[Report]) -> list[float]:

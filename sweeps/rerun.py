@@ -12,6 +12,7 @@ from analysis.records import LOCK_FILE, Record
 from cluster.work import Ending
 from sweeps import resolve
 from sweeps.ledger import Ledger, RunError
+from sweeps.objective import watched
 from sweeps.probe import Nowhere
 from sweeps.run import search_path
 from trainables import registry
@@ -67,6 +68,7 @@ def rerun(run: Path, trial: str) -> Rerun:
         seed=planned["seed"],
         folder=f"{scratch}/trial",
         store=str(run.resolve() / "artifacts"),
+        objectives=watched(sweep),
         threads=max(1, int(resources.cpus)),
         gpus=resources.gpus,
         search_path=str(search_path(run)),

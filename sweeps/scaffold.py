@@ -67,6 +67,7 @@ def new_sweep(name: str, folder: Path, trainable: str | None = None) -> list[Pat
     """``<name>.yaml``, and the trainable that it names unless one is given that exists."""
     stem = _checked(name.removesuffix(".yaml"), r"[a-z0-9][a-z0-9-]*", "small letters, digits and -")
     module = "my_trainable" if stem[0].isdigit() else stem.replace("-", "_")
+    _check_new(folder / f"{stem}.yaml")
     made = [] if trainable else [new_trainable(module, folder)]
     schema = f"# yaml-language-server: $schema={(Path(__file__).parent / 'schema.json').as_uri()}\n"
     text = SWEEP.format(schema=schema, name=stem, trainable=trainable or f"{module}.py:train")
@@ -79,8 +80,12 @@ def _checked(name: str, pattern: str, allowed: str) -> str:
     return name
 
 
-def _write(path: Path, text: str) -> Path:
+def _check_new(path: Path) -> None:
     if path.exists():
         raise ScaffoldError(f"{path} exists already; choose another name")
+
+
+def _write(path: Path, text: str) -> Path:
+    _check_new(path)
     path.write_text(text, encoding="utf-8")
     return path

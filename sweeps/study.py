@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,7 @@ class CellStudy:
         self._optuna_numbers: list[int] = []  # by our number; they differ where draws broke a constraint
         self.asked: list[Point] = []
         self.told: dict[int, Told] = {}
+        self.best: int | None = None  # by the first objective
         self.earlier: dict[int, Earlier] = {}  # of the points that took over from another
         self.study = optuna.create_study(
             directions=[objective.goal for objective in sweep.objectives],
@@ -138,10 +140,17 @@ class CellStudy:
         values = list(told.values) if told.state == TrialState.COMPLETE else None
         self.study.tell(trial, values, state=told.state)
         self.told[number] = told
+        if told.state == TrialState.COMPLETE and told.feasible and self._improves(told):
+            self.best = number
+
+    def _improves(self, told: Told) -> bool:
+        best = None if self.best is None else self.told[self.best].values[0]
+        sign = 1 if self._objectives[0].goal == "minimize" else -1
+        return best is None or sign * told.values[0] < sign * best
 
     def finished(self, number: int) -> optuna.trial.FrozenTrial:
         """Optuna's own record of a point."""
-        return self.study.get_trials()[self._optuna_numbers[number]]
+        return copy.deepcopy(self.study.get_trials(deepcopy=False)[self._optuna_numbers[number]])
 
     def winners(self) -> list[int]:
         """The best point, or for several objectives the points of the front; of equal ones the first."""

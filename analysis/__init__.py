@@ -1,0 +1,1 @@
+"""What it means: a run folder in, tables, figures, verdicts and a report out. Never torch, never Ray."""
