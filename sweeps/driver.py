@@ -16,8 +16,9 @@ from types import FrameType
 from cluster.work import Ending, Idle, Report
 from sweeps.ledger import LedgerSink
 from sweeps.objective import watched
+from sweeps.planner import Planned
 from sweeps.progress import Progress
-from sweeps.search import Planned, Search
+from sweeps.search import Search
 from sweeps.spec import Sweep
 from sweeps.tensorboard import Board, hparams
 from trainables.api import Metrics, Order, Outcome, Sink, Stage

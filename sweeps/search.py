@@ -20,30 +20,14 @@ from cluster.work import Ending, Idle, Report
 from sweeps import space
 from sweeps.ledger import OF_A_STUDY
 from sweeps.objective import observe
+from sweeps.planner import Planned, Planner
 from sweeps.population import Population
-from sweeps.space import Cell, Point
+from sweeps.space import Cell
 from sweeps.spec import Sweep
 from sweeps.study import CellStudy, Told, budget, excess
 from trainables.api import Outcome
 
 CONFIRM_SEED = 1000  # confirm seeds count from here, tune seeds from 0
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A trial: one cell, point and seed."""
-
-    trial: str
-    cell: str
-    phase: str  # tune or confirm
-    point: Point
-    seed: int
-    config: Mapping[str, Any]
-    earlier: tuple[tuple[Mapping[str, Any], int, str], ...] = ()  # config, until which step, trial that has the state
-
-    @property
-    def point_id(self) -> str:
-        return space.point_id(self.point)
 
 
 @dataclass
@@ -90,7 +74,7 @@ class Search:
         on_told: Callable[[CellStudy, int], None] = lambda _study, _number: None,
     ) -> None:
         self.sweep, self.cells = sweep, space.cells(sweep)
-        self._resolve, self._record, self._history = resolve, record, history
+        self._planner, self._record, self._history = Planner(sweep, resolve), record, history
         self._elapsed_s, self._on_told = elapsed_s, on_told
         self.studies = {cell.id: self._study(cell, last_step) for cell in self.cells}
         self._populations = self._make_populations()
@@ -167,7 +151,7 @@ class Search:
         self._settle(question)
 
     def _plan(self, study: CellStudy, phase: str, number: int, seed: int) -> str:
-        planned = self._planned(study, phase, number, seed)
+        planned = self._planner.planned(study, phase, number, seed)
         if planned.trial not in self._lives:
             self._lives[planned.trial] = _Life(planned)
             self._queue.append(planned.trial)
@@ -183,23 +167,6 @@ class Search:
                 **({"earlier": planned.earlier} if planned.earlier else {}),
             )
         return planned.trial
-
-    def _planned(self, study: CellStudy, phase: str, number: int, seed: int) -> Planned:
-        """The trial of a point and a seed. Its id covers the configs that it goes through before its own."""
-        config = self._config(study, study.asked[number])
-        stages: list[tuple[Mapping[str, Any], int, str]] = []
-        for point, until in study.earlier.get(number, ()):
-            trial = self._trial_id(self._config(study, point), stages, seed)
-            stages.append((self._config(study, point), until, trial))
-        trial = self._trial_id(config, stages, seed)
-        return Planned(trial, study.cell.id, phase, study.asked[number], seed, config, tuple(stages))
-
-    def _config(self, study: CellStudy, point: Point) -> Mapping[str, Any]:
-        return self._resolve(space.config(self.sweep, study.cell, point))
-
-    def _trial_id(self, config: Mapping[str, Any], stages: Sequence[tuple[Any, int, str]], seed: int) -> str:
-        whole = {"earlier": [[c, until] for c, until, _ in stages], "config": config} if stages else config
-        return space.trial_id(self.sweep.trainable, whole, seed)
 
     # --- being told ---------------------------------------------------------------------------------------------------
 
@@ -234,11 +201,11 @@ class Search:
             if len(values) == len(question.trials) and step not in question.judged:
                 self._show_scheduler(question, step, fmean(values))
 
-    def _show_scheduler(self, question: _Question, step: int, value: float) -> None:
+    def _show_scheduler(self, question: _Question, step: int, value: float, said: bool | None = None) -> None:
         question.judged.add(step)
         study = self.studies[question.cell]
         donor = self._populations[question.cell].donor(question.number, step, value) if self._populations else None
-        prune = study.judge(question.number, step, value) or donor is not None
+        prune = study.judge(question.number, step, value, said) or donor is not None
         self._record("judged", cell=question.cell, number=question.number, step=step, value=value, prune=prune)
         if prune:
             self._pruned.update(t for t in question.trials if self._lives[t].outcome is None)
@@ -370,18 +337,12 @@ class Search:
         study = self.studies[record["cell"]]
         if study.exhausted or record.get("earlier"):  # what took over comes back with the judgement that called it
             return
-        number, point = study.ask()
-        if space.point_id(point) != record["point"]:
-            raise ValueError(  # only another version of Optuna can do this
-                f"cell {record['cell']}, point {number}: the sampler now proposes {dict(point)}, "
-                f"the ledger has {record['params']}; resume with the version of Optuna in environment.json"
-            )
-        self._open(study, number)
+        self._open(study, study.asked_before(record["params"]))
 
     def _replay_judged(self, record: Record) -> None:
         question = self._questions.get((record["cell"], record["number"]))
         if question and record["number"] not in self.studies[record["cell"]].told:
-            self._show_scheduler(question, record["step"], float(record["value"]))
+            self._show_scheduler(question, record["step"], float(record["value"]), record["prune"])
 
 
 def _of_current_studies(records: Iterable[Record], studies: Mapping[str, CellStudy]) -> list[Record]:

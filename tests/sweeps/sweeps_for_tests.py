@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.work import Ending, Idle, Report
-from sweeps.search import Planned, Search
+from sweeps.planner import Planned
+from sweeps.search import Search
 from sweeps.spec import Sweep
 from trainables.api import Outcome
 
