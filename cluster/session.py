@@ -8,16 +8,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the default of coming versions; saves a warning
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+
+_KNOCK_S = 5.0
 
 
 class SessionError(Exception):
@@ -49,17 +53,53 @@ def session(address: str | None = None, num_cpus: int | None = None, *, dashboar
 
 
 def _checked(address: str) -> str:
-    scheme = urlsplit(address).scheme if "://" in address else ""
-    if scheme:
+    if "://" in address:
         hint = f"submit the sweep instead: assay submit ... --address {address}"
         raise SessionError(f"address: got {address}, expected HOST:PORT of a Ray head or auto; {hint}")
+    if address != "auto" and not re.fullmatch(r".+:\d+", address):
+        raise SessionError(f"address: got {address}, expected HOST:PORT of a Ray head or auto")
     return address
 
 
 def _join(address: str) -> None:
-    if token_file() and "RAY_AUTH_MODE" not in os.environ:
+    found = _here() if address == "auto" else address
+    if os.environ.get("RAY_USE_TLS", "0") == "0" and not _lets_in(found, token=""):
+        if not _lets_in(found, _token()):
+            where = f"the one in {token_file()} is another" if token_file() else "there is none here"
+            raise SessionError(f"address: the Ray head at {found} wants its token, {where}")
         _use_token()
-    _init(address, address=address)
+    _init(found, address=found)
+
+
+def _here() -> str:
+    from ray._private.services import canonicalize_bootstrap_address
+
+    try:
+        found = canonicalize_bootstrap_address("auto")
+    except ConnectionError:
+        found = None
+    if not found:
+        raise SessionError("address: got auto, but no Ray cluster runs on this machine")
+    return found
+
+
+def _lets_in(address: str, token: str) -> bool:
+    """Ask the head for its id, since ``ray.init`` takes minutes to see that nobody is there, or that it may not in.
+
+    A process that uses a token in a cluster without one is taken for dead, so it matters which kind this is.
+    """
+    import grpc
+
+    with grpc.insecure_channel(address) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
+        try:
+            ask(b"", timeout=_KNOCK_S, metadata=(("authorization", f"Bearer {token}"),) if token else ())
+        except grpc.RpcError as error:
+            code = error.code()  # pyright: ignore[reportAttributeAccessIssue] - it is a Call, too
+            if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise SessionError(f"address: no Ray head answers at {address}") from None
+            return code != grpc.StatusCode.UNAUTHENTICATED
+    return True
 
 
 def _use_token() -> None:
@@ -87,11 +127,21 @@ def _init(what: str, **options: Any) -> None:
     from ray.exceptions import AuthenticationError, RaySystemError
 
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        with _kept_handlers():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     except AuthenticationError as error:
         raise SessionError(f"{what} does not accept the token: {_first_line(error)}") from None
     except (ConnectionError, RaySystemError, RuntimeError, ValueError, OSError) as error:
         raise SessionError(f"cannot reach {what}: {_first_line(error)}") from None
+
+
+@contextlib.contextmanager
+def _kept_handlers() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, and would end the run without a word to the trials."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if callable(before) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def _first_line(error: BaseException) -> str:
@@ -110,6 +160,11 @@ def token_file() -> str | None:
         return None
     path.chmod(0o600)  # Ray itself leaves it readable for everybody
     return str(path)
+
+
+def _token() -> str:
+    where = token_file()
+    return os.environ.get("RAY_AUTH_TOKEN") or (Path(where).read_text().strip() if where else "")
 
 
 def make_token(path: Path) -> None:

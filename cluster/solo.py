@@ -33,10 +33,11 @@ class SoloTrial(Trainable):
         return {"batch": self._batch(self._attempt)}
 
     def _batch(self, attempt: Attempt) -> Batch:
+        """Ends before a checkpoint: the driver should have every report that a later attempt will not make again."""
         began, reports = time.monotonic(), []
         for step, metrics in attempt:
             reports.append(Report(step, metrics))
-            if self._work.judged or time.monotonic() - began >= _BATCH_S:
+            if self._work.judged or attempt.about_to_save or time.monotonic() - began >= _BATCH_S:
                 break
         return Batch(tuple(reports), attempt.ending if attempt.over else None)
 

@@ -7,7 +7,6 @@ what it offered, and gives its resources back.
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 import threading
 from typing import Any
@@ -15,60 +14,13 @@ from typing import Any
 import ray
 from ray.tune import Trainable
 
+from cluster.relay import Relay
 from cluster.work import Batch, Ending, Report, Work
 from trainables.api import Metrics, Order, Outcome
 from trainables.attempt import Attempt
 
 _BATCH_S = 0.5  # how long the Tune actor waits for a report before it looks around
 _GRACE_S = 10.0  # from the decision to end a trial to the end of its actor, whatever the workers do
-
-
-class Relay:
-    """Between rank 0 and the Tune actor. Lives in a process of its own, as both of them are busy."""
-
-    def __init__(self, judged: bool) -> None:
-        self._judged = judged
-        self._reports: list[Report] = []
-        self._taken = 0  # reports that the Tune actor has
-        self._approved = 0  # reports after which the trial may go on
-        self._verdict: Outcome | None = None
-        self._ending: Ending | None = None
-        self._news = asyncio.Condition()
-
-    async def report(self, report: Report) -> Outcome | None:
-        """Leave a report; how the trial has to end, or None if it goes on. Waits for it if reports are judged."""
-        async with self._news:
-            self._reports.append(report)
-            number = len(self._reports)
-            self._news.notify_all()
-            if self._judged:
-                await self._news.wait_for(lambda: self._verdict or self._approved >= number)
-            return self._verdict
-
-    async def take(self, timeout_s: float) -> tuple[Report, ...]:
-        """The reports since the last call, which thereby are approved of. Waits for at least one."""
-        async with self._news:
-            self._approved = self._taken
-            self._news.notify_all()
-            try:
-                await asyncio.wait_for(self._news.wait_for(lambda: len(self._reports) > self._taken), timeout_s)
-            except TimeoutError:
-                return ()
-            new = tuple(self._reports[self._taken :])
-            self._taken = len(self._reports)
-            return new
-
-    async def decide(self, verdict: Outcome) -> None:
-        async with self._news:
-            self._verdict = verdict
-            self._news.notify_all()
-
-    async def conclude(self, ending: Ending) -> None:
-        """How the attempt has ended; the first word counts."""
-        self._ending = self._ending or ending
-
-    async def ending(self) -> Ending | None:
-        return self._ending
 
 
 class GroupTrial(Trainable):
@@ -83,7 +35,7 @@ class GroupTrial(Trainable):
 
     def step(self) -> dict[str, Any]:
         if self._relay is None:
-            self._relay = ray.remote(num_cpus=0)(Relay).remote(self._work.judged)
+            self._relay = ray.remote(num_cpus=0)(Relay).remote()
             self._fit.start()
         alive = self._fit.is_alive()
         reports: Any = ray.get(self._relay.take.remote(_BATCH_S if alive else 0))
@@ -161,7 +113,7 @@ def work_together(config: dict[str, Any]) -> None:
     for step, metrics in attempt:
         verdict: Any = None
         if rank == 0:
-            verdict = ray.get(relay.report.remote(Report(step, metrics)))
+            verdict = ray.get(relay.report.remote(Report(step, metrics), work.judged or attempt.about_to_save))
             verdict = attempt.ending.outcome if attempt.over else verdict
         if verdict := broadcast_from_rank_zero(verdict):
             attempt.close(verdict)

@@ -84,9 +84,9 @@ class Attempt:
         return self._ending
 
     @property
-    def saved(self) -> Path | None:
-        """The newest checkpoint of this attempt."""
-        return self._checkpoints.saved
+    def about_to_save(self) -> bool:
+        """Whether it saves a checkpoint as soon as it goes on. Who counts reports should have this one by then."""
+        return self._offer is not None and self._checkpoints.due
 
     def __iter__(self) -> Iterator[tuple[int, Metrics]]:
         return self
@@ -95,7 +95,7 @@ class Attempt:
         if self._ending:
             raise StopIteration
         try:
-            if self._checkpoints.due:
+            if self.about_to_save:
                 self._save()
             step, metrics = self._read(next(self._reports))
         except StopIteration:

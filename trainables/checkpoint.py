@@ -135,7 +135,6 @@ class Checkpoints:
         self.folder = Path(folder) if folder else None
         self._clock = clock
         self._last, self._cost_s = clock(), 0.0
-        self.saved: Path | None = None
 
     @property
     def due(self) -> bool:
@@ -148,8 +147,10 @@ class Checkpoints:
     def save(self, step: int, state: State) -> None:
         if self.folder is None:
             return
+        import torch  # noqa: F401 - now, because the time that this takes is no cost of saving
+
         began = self._clock()
-        self.saved = save(self.folder, step, state)
+        save(self.folder, step, state)
         self._last = self._clock()
         self._cost_s = self._last - began
 

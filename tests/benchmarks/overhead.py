@@ -1,6 +1,6 @@
 """How much time Ray adds to a trial: runs trivial trials one after the other and prints milliseconds per trial.
 
-    python tests/benchmarks/overhead.py [number of trials]
+python tests/benchmarks/overhead.py [number of trials]
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ FAKES = str(Path(__file__).parents[1] / "cluster")
 sys.path.append(FAKES)
 os.environ["PYTHONPATH"] = FAKES  # for the workers
 
-from fakes import FakeSource, OpenFiles, order
+from fakes import FakeSource, OpenFiles, order  # noqa: E402
 
-from cluster import tune
-from cluster.session import session
+from cluster import tune  # noqa: E402
+from cluster.session import session  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ def plain(config):
 
 
 def die(config, trial):
-    """Kills its own process in the first attempt, after a checkpoint."""
+    """Kills its own process in the first attempt, right after the checkpoint that is due after a second."""
     start = trial.restored["step"] if trial.restored else 0
     for step in range(start + 1, 7):
         if step == 4 and not trial.restored:
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(0.6)
+        time.sleep(0.4)
         trial.checkpoint(lambda step=step: {"step": step})
         yield {"loss": float(step)}
 
