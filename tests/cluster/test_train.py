@@ -51,6 +51,7 @@ def all_cpus_come_back(seconds=15):
     return ray.available_resources().get("CPU") == 2
 
 
+@pytest.mark.cluster
 def test_two_workers_end_where_one_does(files, tmp_path):
     """The same global batch, so the same parameters and metrics, to float tolerance."""
     one, two = FakeSource([digits(tmp_path / "one", 0)]), FakeSource([digits(tmp_path / "two", 2)])
