@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import stats
+from analysis.claims import number as as_number
 from analysis.frames import Run
 from analysis.replicates import Objective, answer_metric, confirms, objectives, replicates, shown_metrics, values
 from analysis.wording import DASH, count, decimals, estimate, number, plain
@@ -35,7 +36,13 @@ def names(cells: pd.DataFrame) -> dict[str, str]:
     """What each cell is called: its levels of the factors that vary."""
     varying = [factor for factor in cells if len(set(cells[factor].fillna(DASH))) > 1]
     levels = cells.fillna(DASH).to_dict("index")
-    return {str(cell): " · ".join(plain(row[f]) for f in varying) or "the only cell" for cell, row in levels.items()}
+    return {str(cell): " · ".join(named(f, row[f]) for f in varying) or "the only cell" for cell, row in levels.items()}
+
+
+def named(factor: str, level: Any, width: int = 0) -> str:
+    """A level as it is called; a number says of what: ``width 8``."""
+    alone = plain(level, width)
+    return alone if as_number(level) is None else f"{plain(factor.rpartition('.')[2], 30)} {alone}"
 
 
 def rows(run: Run) -> list[Row]:

@@ -9,6 +9,7 @@ later attempt has not reached yet stays, and what lies before its first step alw
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis.records import ENDINGS, ENVIRONMENT, FINAL, LOCK_FILE, LedgerError, Record, read_decisions
+from analysis.records import CODE, ENDINGS, ENVIRONMENT, FINAL, LOCK_FILE, LedgerError, Record, read_decisions
 from analysis.segments import compact, compacted_records, read_reports
 
 __all__ = ["Run", "beside", "compact", "compacted_records", "label", "last_attempts", "load"]
@@ -35,12 +36,17 @@ class Run:
         cells: index ``cell``, one column per factor, labels as text.
         trials: trial, cell, phase, point, seed, outcome (last ending, or running, or planned), attempts, seconds
             (of all attempts), error, config, params (dict), then one column per factor.
+        attempts: trial, attempt, started and ended (seconds since 1970; NaN while it runs), seconds, outcome, error.
         points: cell, number, point, params (dict), state, values.
+        judged: cell, number, step, value, prune; what the scheduler was shown of a point, and said.
         winners: cell, point, params; several rows per cell for a Pareto front.
-        reports: trial, step, metric, value; see the rule above. Sorted by trial and step.
+        looks: cell, seeds, most; the confirm seeds that a cell was given round by round, of at most so many.
+        reports: trial, step, metric, value; see the rule above. Sorted by trial, step and metric.
         notes: trial, key, value; the last note of each key.
         events: event, seconds, time; the lives of the driver.
         torn: lines that were cut off by a kill.
+        code: digest of the source files that it runs; empty if they were not kept.
+        path: where it was read; of several folders, the first.
     """
 
     path: Path
@@ -48,12 +54,16 @@ class Run:
     environment: Mapping[str, Any]
     cells: pd.DataFrame
     trials: pd.DataFrame
+    attempts: pd.DataFrame
     points: pd.DataFrame
+    judged: pd.DataFrame
     winners: pd.DataFrame
+    looks: pd.DataFrame
     reports: pd.DataFrame
     notes: pd.DataFrame
     events: pd.DataFrame
     torn: int
+    code: str
 
 
 def load(run: Path) -> Run:
@@ -62,8 +72,9 @@ def load(run: Path) -> Run:
     decisions = read_decisions(run)
     if not lock and not decisions.end:
         raise LedgerError(f"{run}: not a run folder: it has neither a ledger nor a {LOCK_FILE}")
-    records = decisions.records
-    cells, params = _cells(records), _params(records)
+    cells = _cells(decisions.records)
+    records = _of_cells(decisions.records, cells)
+    params = _params(records)
     table, torn = read_reports(run)
     raw = table.unify_dictionaries().to_pandas()
     return Run(
@@ -72,12 +83,16 @@ def load(run: Path) -> Run:
         environment=_environment(run),
         cells=cells,
         trials=_trials(records, cells, params),
+        attempts=_attempts(records),
         points=_points(records),
+        judged=_judged(records),
         winners=_winners(records, params),
+        looks=_looks(records),
         reports=_reports(raw[raw["kind"] == "report"], _ends(records)),
         notes=_notes(raw[raw["kind"] == "note"]),
         events=_frame(_of(records, "run"), ["event", "seconds", "time"]),
         torn=decisions.torn + sum(torn.values()),
+        code=_code(run),
     )
 
 
@@ -98,6 +113,14 @@ def _environment(run: Path) -> dict[str, Any]:
         raise LedgerError(f"{path}: damaged: {error}") from None
 
 
+def _code(run: Path) -> str:
+    total = hashlib.sha256()
+    files = sorted((run / CODE).glob("*"))
+    for path in files:
+        total.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return total.hexdigest()[:12] if files else ""
+
+
 def _of(records: Iterable[Record], *kinds: str) -> list[Record]:
     return [r for r in records if r["kind"] in kinds]
 
@@ -114,6 +137,12 @@ def _cells(records: list[Record]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(kept, orient="index", dtype=object).reindex(list(kept)).rename_axis(index="cell")
 
 
+def _of_cells(records: list[Record], cells: pd.DataFrame) -> list[Record]:
+    """Without what an edited sweep has left behind in cells that it no longer has."""
+    kept = {*cells.index, None}  # many decisions are about no cell
+    return [r for r in records if r.get("cell") in kept] if len(cells) else records
+
+
 def label(level: Any) -> str:
     """A level as text, the way that YAML writes it."""
     return str(level).lower() if isinstance(level, bool) else str(level)
@@ -122,8 +151,20 @@ def label(level: Any) -> str:
 def _points(records: list[Record]) -> pd.DataFrame:
     asked = _frame(_of(records, "asked"), ["cell", "number", "point", "params"])
     told = _frame(_of(records, "told"), ["cell", "number", "state", "values"])
+    told["values"] = [[float(v) for v in values] for values in told["values"]]  # float() also reads "NaN"
     key = ["cell", "number"]
     return asked.drop_duplicates(key, keep="last").merge(told.drop_duplicates(key, keep="last"), on=key, how="left")
+
+
+def _judged(records: list[Record]) -> pd.DataFrame:
+    return _frame(_of(records, "judged"), ["cell", "number", "step", "value", "prune"]).astype({"value": float})
+
+
+def _looks(records: list[Record]) -> pd.DataFrame:
+    """Those since the cell was declared last: an edited sweep that searches it afresh starts afresh here as well."""
+    declared = {r["cell"]: n for n, r in enumerate(records) if r["kind"] == "cell"}
+    rows = [r for n, r in enumerate(records) if r["kind"] == "confirm" and n > declared.get(r["cell"], -1)]
+    return _frame(rows, ["cell", "seeds", "most"])
 
 
 def _params(records: list[Record]) -> _Params:
@@ -155,6 +196,15 @@ def _trials(records: list[Record], cells: pd.DataFrame, params: _Params) -> pd.D
     return beside(_with_params(trials, params), cells, "factor", on="cell")
 
 
+def _attempts(records: list[Record]) -> pd.DataFrame:
+    key = ["trial", "attempt"]
+    started = _frame(_of(records, "started"), [*key, "time"]).rename(columns={"time": "started"})
+    ended = _frame(_of(records, *ENDINGS), [*key, "time", "seconds", "kind", "error"])
+    ended = ended.rename(columns={"time": "ended"}).drop_duplicates(key, keep="last")
+    lives = started.drop_duplicates(key, keep="first").merge(ended, on=key, how="left")
+    return lives.assign(outcome=_or(lives.pop("kind"), "running"), error=_or(lives.pop("error"), ""))
+
+
 def _or(texts: Iterable[Any], missing: str) -> list[str]:
     return [text if isinstance(text, str) else missing for text in texts]
 
@@ -174,8 +224,10 @@ def _reports(raw: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
     for column in ("trial", "metric"):  # an order that does not depend on which process wrote first
         rows[column] = rows[column].cat.set_categories(sorted(rows[column].unique()))
     kept: pd.DataFrame = rows.loc[last_attempts(rows, ends), ["trial", "step", "metric", "value"]]
-    kept = kept.drop_duplicates(["trial", "step", "metric"], keep="last")
-    return kept.sort_values(["trial", "step"], kind="stable").reset_index(drop=True)
+    keys = [kept["trial"].cat.codes.to_numpy(), kept["step"].to_numpy(), kept["metric"].cat.codes.to_numpy()]
+    order = np.lexsort(keys[::-1])
+    doubles = np.logical_and.reduce([key[order][1:] == key[order][:-1] for key in keys])
+    return kept.iloc[order[np.append(~doubles, True)[: len(order)]]].reset_index(drop=True)
 
 
 def last_attempts(rows: pd.DataFrame, ends: pd.DataFrame) -> np.ndarray:
@@ -186,6 +238,8 @@ def last_attempts(rows: pd.DataFrame, ends: pd.DataFrame) -> np.ndarray:
         ends: trial and attempt of those that came to an end of their own.
     """
     trial, attempt, step = rows["trial"].cat.codes.to_numpy(), rows["attempt"].to_numpy(), rows["step"].to_numpy()
+    if len(np.unique(attempt)) < 2:
+        return np.ones(len(rows), dtype=bool)
     spans = rows.groupby(["trial", "attempt"], observed=True)["step"].agg(["min", "max"]).astype(float)
     ended = pd.MultiIndex.from_arrays([ends["trial"], ends["attempt"]])
     spans.loc[spans.index.isin(ended), "max"] = np.inf

@@ -19,6 +19,7 @@ they were made, which is all that is needed to bring sampler and scheduler back:
 | done, pruned, diverged, failed, cancelled, lost | trial, attempt, seconds, error |
 | told | cell, number, state (COMPLETE, PRUNED, FAIL), values |
 | winner | cell, points [ids]: what is confirmed |
+| confirm | cell, seeds (so many confirm seeds in all from now on), most (the limit of a sequential confirmation) |
 
 Reports:
 
@@ -28,6 +29,10 @@ Reports:
 | note | trial, attempt, key, value |
 
 Numbers that JSON cannot hold are the texts ``NaN``, ``Infinity`` and ``-Infinity``.
+
+A record of an older schema is upgraded, version by version, when it is read. Version 0, which came before the first
+release, had no ``v``, no ``judged``, one ``value`` in told instead of ``values``, one ``point`` in winner instead of
+``points``, and only one attempt per trial, which had no number, no ``seconds`` and no ``error``.
 """
 
 from __future__ import annotations
@@ -45,6 +50,8 @@ SEGMENTS = "ledger/reports-*.jsonl"
 COMPACTED = "ledger/reports.parquet"
 LOCK_FILE = "sweep.lock.yaml"
 ENVIRONMENT = "environment.json"
+CODE = "code"
+CONFIRM_SEED = 1000  # confirm seeds count from here, tune seeds from 0
 ENDINGS = ("done", "pruned", "diverged", "failed", "cancelled", "lost")
 FINAL = ("done", "pruned", "diverged", "failed")  # never run again
 
@@ -79,22 +86,64 @@ class Lines:
 
 def read_lines(path: Path) -> Lines:
     """Read one ledger file. A torn last line is dropped and counted; any other damage raises LedgerError."""
+    data, torn = whole_lines(path)
+    return Lines(_decoded(data.splitlines(), path), torn, len(data))
+
+
+def read_some(path: Path, text: str) -> list[Record]:
+    """Read only the lines that hold ``text`` as it is encoded; damage elsewhere goes unnoticed."""
+    lines = enumerate(whole_lines(path)[0].splitlines(), start=1)
+    return [decode(line, path, n) for n, line in lines if text.encode() in line]
+
+
+def whole_lines(path: Path) -> tuple[bytes, int]:
+    """What a file holds without its last line if that was cut off, and 1 if it was."""
     data = path.read_bytes() if path.exists() else b""
     end = data.rfind(b"\n") + 1
-    records = [_decode(line, path, n) for n, line in enumerate(data[:end].splitlines(), start=1)]
-    return Lines(records, int(end < len(data)), end)
+    return data[:end], int(end < len(data))
 
 
-def _decode(line: bytes, path: Path, number: int) -> Record:
+def _decoded(lines: list[bytes], path: Path) -> list[Record]:
+    """All at once, which is several times quicker; line by line if anything is wrong or of an older schema."""
+    records: list[Record] = []
+    try:
+        records = json.loads(b"[" + b",\n".join(lines) + b"]")
+        whole = len(records) == len(lines) and all(r["kind"] and r["v"] == VERSION for r in records)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        whole = False
+    return records if whole else [decode(line, path, n) for n, line in enumerate(lines, start=1)]
+
+
+def decode(line: bytes, path: Path, number: int) -> Record:
+    """One record, of the present schema. Raises LedgerError, which names the file and the number of the line."""
     try:
         record = json.loads(line)
     except ValueError as error:
         raise LedgerError(f"{path}:{number}: damaged record: {error}") from None
-    if not isinstance(record, dict) or "kind" not in record:
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
         raise LedgerError(f"{path}:{number}: damaged record: not a mapping with a kind")
-    if record.get("v", 0) > VERSION:
-        raise LedgerError(f"{path}:{number}: written by a newer version (schema {record['v']}, this reads {VERSION})")
+    version = record.get("v", 0)
+    if type(version) is not int or version < 0:
+        raise LedgerError(f"{path}:{number}: damaged record: {version!r} is no schema version")
+    if version > VERSION:
+        raise LedgerError(f"{path}:{number}: written by a newer version (schema {version}, this reads {VERSION})")
+    for upgrade in _UPGRADES[version:]:
+        record = upgrade(record)
     return record
+
+
+def _from_0(record: Record) -> Record:
+    """To version 1: what was single became a list, and trials got attempts."""
+    kind = record["kind"]
+    for owner, one, many in (("told", "value", "values"), ("winner", "point", "points")):
+        if kind == owner and one in record:
+            record = {k: v for k, v in record.items() if k != one} | {many: [record[one]]}
+    attempted = {"attempt": 1} if kind in ("started", "report", "note", *ENDINGS) else {}
+    ended = {"seconds": 0.0, "error": ""} if kind in ENDINGS else {}
+    return {"time": 0.0, **attempted, **ended, **record, "v": 1}
+
+
+_UPGRADES = (_from_0,)  # from each older version to the next one
 
 
 def read_decisions(run: Path) -> Lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +11,18 @@ import pandas as pd
 
 from analysis.claims import claims_of
 from analysis.frames import Run
+from analysis.splits import quantity, split
 
-_SPLITS = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
-    ("validation", "valid", "val", "dev"), "validation"
-)
+__all__ = [
+    "Objective",
+    "answer_metric",
+    "confirms",
+    "objectives",
+    "replicates",
+    "shown_metrics",
+    "split",
+    "values",
+]
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,6 @@ def objectives(lock: Mapping[str, Any]) -> list[Objective]:
         Objective(one.get("maximize") or one["minimize"], "maximize" in one, one.get("at") or "last")
         for one in (found if isinstance(found, list) else [found])
     ]
-
-
-def split(metric: str) -> str:
-    """Which split a metric is of, by its name (``accuracy/test``, ``val_loss``); an empty text if it does not say."""
-    parts = re.split(r"[/_.\- ]", metric.lower())
-    return next((_SPLITS[part] for part in reversed(parts) if part in _SPLITS), "")
 
 
 def replicates(run: Run) -> pd.DataFrame:
@@ -78,14 +79,10 @@ def answer_metric(run: Run) -> Objective | None:
     """What the answer is given in: the test metric that belongs to the objective if there is one, or the objective."""
     for objective in objectives(run.lock)[:1]:
         known = set(run.reports["metric"].unique())
-        base = _without_split(objective.metric)
-        tests = sorted(m for m in known if split(m) == "test" and _without_split(m) == base)
+        base = quantity(objective.metric)
+        tests = sorted(m for m in known if split(m) == "test" and quantity(m) == base)
         return Objective(tests[0], objective.maximize) if tests else objective
     return None
-
-
-def _without_split(metric: str) -> tuple[str, ...]:
-    return tuple(part for part in re.split(r"[/_.\- ]", metric.lower()) if part not in _SPLITS)
 
 
 def shown_metrics(run: Run) -> list[str]:
@@ -93,5 +90,5 @@ def shown_metrics(run: Run) -> list[str]:
     answer = answer_metric(run)
     reported = set(run.reports["metric"].unique())
     always = [*([answer.metric] if answer else []), *(o.metric for o in objectives(run.lock))]
-    claimed = [claim.metric for claim in claims_of(run.lock) if claim.metric in reported]
+    claimed = [m for claim in claims_of(run.lock) for m in claim.all_metrics if m in reported]
     return list(dict.fromkeys([*always, *claimed, *sorted(m for m in reported if split(m) == "test")]))

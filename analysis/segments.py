@@ -8,39 +8,51 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby
-from operator import itemgetter
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.records import COMPACTED, SEGMENTS, VERSION, LedgerError, Record, read_lines
+from analysis.plain_reports import SCHEMA, parted, read_plain
+from analysis.records import COMPACTED, SEGMENTS, VERSION, LedgerError, Record, decode, whole_lines
 
-_TEXT = pa.dictionary(pa.int32(), pa.string())
-SCHEMA = pa.schema(
-    [
-        ("kind", _TEXT),  # report or note
-        ("trial", _TEXT),
-        ("attempt", pa.int32()),
-        ("step", pa.int64()),  # -1 for notes
-        ("time", pa.float64()),
-        ("name", _TEXT),  # of the metric or the note
-        ("number", pa.float64()),  # value of the metric
-        ("text", pa.string()),  # value of the note, as JSON
-    ]
-)
+_IMPROPER = (KeyError, TypeError, ValueError, AttributeError)  # of a record that lacks what it should have
 _VERSION_KEY, _TORN_KEY = b"assay.version", b"assay.torn"
 
 
 def read_reports(run: Path) -> tuple[pa.Table, dict[str, int]]:
     """All reports and notes as written, and the torn lines by file. Duplicates are possible."""
-    segments = {path.name: read_lines(path) for path in sorted(run.glob(SEGMENTS))}
+    segments = {path.name: _read_segment(path) for path in sorted(run.glob(SEGMENTS))}
     compacted, torn = _read_compacted(run / COMPACTED)  # after the segments: rows may be moving there just now
-    fresh = _table([record for lines in segments.values() for record in lines.records])
-    return pa.concat_tables([compacted, fresh]), torn | {name: lines.torn for name, lines in segments.items()}
+    fresh = [table for tables, _ in segments.values() for table in tables]
+    return pa.concat_tables([compacted, *fresh]), torn | {name: count for name, (_, count) in segments.items()}
+
+
+def _read_segment(path: Path) -> tuple[list[pa.Table], int]:
+    """The reports of one file, and the number of its torn lines."""
+    data, torn = whole_lines(path)
+    return _quickly(data, path) or [_one_by_one(data, path)], torn
+
+
+def _quickly(data: bytes, path: Path) -> list[pa.Table] | None:
+    """None if there is any doubt."""
+    plain, odd = parted(data)
+    table = read_plain(plain)
+    try:
+        return None if table is None else [table, _table([decode(line, path, 0) for line in odd])]
+    except (LedgerError, *_IMPROPER):
+        return None
+
+
+def _one_by_one(data: bytes, path: Path) -> pa.Table:
+    records = [decode(line, path, n) for n, line in enumerate(data.splitlines(), start=1)]
+    try:
+        return _table(records)
+    except _IMPROPER as error:
+        raise LedgerError(f"{path}: damaged record: not a proper report or note: {error!r}") from None
 
 
 def _read_compacted(path: Path) -> tuple[pa.Table, dict[str, int]]:
@@ -79,6 +91,8 @@ def _table(records: list[Record]) -> pa.Table:
 
 
 def _encoded(texts: Sequence[str], repeats: np.ndarray | int) -> pa.DictionaryArray:
+    import pandas as pd  # a look at one trial of a finished run does without
+
     codes, names = pd.factorize(np.array(texts, dtype=object))
     return pa.DictionaryArray.from_arrays(np.repeat(codes, repeats).astype(np.int32), pa.array(names, pa.string()))
 
@@ -106,18 +120,22 @@ def compact(run: Path) -> None:
             path.unlink()
 
 
-def compacted_records(run: Path) -> Iterator[Record]:
-    """The reports that were moved to Parquet, as the records that they once were."""
+def compacted_records(run: Path, trial: str = "") -> Iterator[Record]:
+    """The reports that were moved to Parquet, or those of one trial, as the records that they once were."""
     table, _ = _read_compacted(run / COMPACTED)
+    if trial:
+        table = table.filter(pc.field("trial") == trial)
     columns = [table[name].to_pylist() for name in ("kind", "trial", "attempt", "step", "time", "name", "number")]
-    reports = (row for row in zip(*columns, strict=True) if row[0] == "report")
-    for (trial, attempt, step, time), rows in groupby(reports, key=itemgetter(1, 2, 3, 4)):
-        metrics = {name: number for *_, name, number in rows}
+    reports: dict[tuple[str, int, int, float], dict[str, float]] = {}  # the rows of a report may lie apart
+    for kind, of, attempt, step, time, name, number in zip(*columns, strict=True):
+        if kind == "report":
+            reports.setdefault((of, attempt, step, time), {})[name] = number
+    for (of, attempt, step, time), metrics in reports.items():
         yield {
             "v": VERSION,
             "kind": "report",
             "time": time,
-            "trial": trial,
+            "trial": of,
             "attempt": attempt,
             "step": step,
             "metrics": metrics,

@@ -30,6 +30,9 @@ class Effect(Protocol):
         """Replicates; on the smaller side if there are two."""
         ...
 
+    @property
+    def freedom(self) -> float: ...
+
     def interval(self, level: float = LEVEL) -> tuple[float, float]: ...
 
     def p_value(self, bound: float = 0.0) -> float: ...
@@ -50,6 +53,48 @@ class Estimate:
 
     def p_value(self, bound: float = 0.0) -> float:
         return _two_sided(self.value - bound, self.error, self.freedom)
+
+
+@dataclass(frozen=True)
+class SkewedMean:
+    """A mean whose interval leans to the side on which the values are skewed, by the estimated skewness.
+
+    Student's t of a skewed sample is itself skewed. Hall's cubic removes that, never decreases, and can be inverted, so
+    the interval and the p value agree; the estimate of the third moment is the one that Johnson takes.
+
+    Source: Hall, 1992, On the removal of skewness by transformation, J. R. Stat. Soc. B 54(1), 221-228; Johnson, 1978,
+    Modified t tests and confidence intervals for asymmetrical populations, J. Am. Stat. Assoc. 73, 536-544.
+    """
+
+    value: float
+    error: float
+    freedom: float
+    count: int
+    skewness: float
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        reach = quantile(level, self.freedom)
+        return self.value - self._root(reach) * self.error, self.value - self._root(-reach) * self.error
+
+    def p_value(self, bound: float = 0.0) -> float:
+        if not self.error > 0:
+            return _two_sided(self.value - bound, self.error, self.freedom)
+        t = (self.value - bound) / self.error
+        return _two_sided(self._straight(t), 1.0, self.freedom)
+
+    def _straight(self, t: float) -> float:
+        """Hall's cubic of Student's t, which is about symmetric."""
+        a = self._bend
+        return t + a * t**2 + a**2 * t**3 / 3 + a / 2
+
+    def _root(self, y: float) -> float:
+        """The t of which the cubic is ``y``."""
+        a = self._bend
+        return y if abs(a) < 1e-9 else (math.cbrt(1 + 3 * a * (y - a / 2)) - 1) / a
+
+    @property
+    def _bend(self) -> float:
+        return self.skewness / (3 * math.sqrt(self.count)) if self.count else 0.0
 
 
 @dataclass(frozen=True)
@@ -124,6 +169,15 @@ def mean(values: ArrayLike) -> Estimate:
     if not len(x) or not np.isfinite(x).all():
         return Estimate(math.nan, math.nan, math.nan, len(x))
     return Estimate(float(x.mean()), math.sqrt(_variance_of_mean(x)), len(x) - 1, len(x))
+
+
+def skewed_mean(values: ArrayLike) -> SkewedMean:
+    """The mean with an interval that heeds the skewness, which takes three values to estimate."""
+    x, plain = _floats(values), mean(values)
+    n, skewness = len(x), 0.0
+    if plain.error > 0 and n > 2:
+        skewness = float(((x - plain.value) ** 3).mean()) / (plain.error**3 * n**1.5) * n**2 / ((n - 1) * (n - 2))
+    return SkewedMean(plain.value, plain.error, plain.freedom, n, skewness)
 
 
 def difference(a: ArrayLike, b: ArrayLike, *, paired: bool) -> Estimate:

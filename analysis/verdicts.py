@@ -2,25 +2,25 @@
 
 A claim *holds* if the interval of its effect lies inside its region, *fails* if it lies outside, and is *undecided*
 otherwise; the point estimate alone never decides. The intervals are wide enough for all claims of the sweep together
-(Holm, 1979). Only finished confirm replicates count, and the seeds are the replicates: cells that are averaged are
-averaged seed by seed, over the seeds that finished in all of them, and two sides are compared seed by seed.
+(Holm, 1979), for all groups if the claim has to hold in each of them, and for all looks if the run was confirmed
+sequentially (Ye et al., 2013, A group sequential Holm procedure with multiple primary endpoints, Stat. Med. 32,
+1112-1124). docs/claims.md has the formulas.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Literal
 
-from analysis import stats
-from analysis.claims import Claim, Where, claims_of, number, selected
+from analysis import sequential, stats
+from analysis.claims import Claim, claims_of
+from analysis.evidence import Evidence, Group, UntestableError
 from analysis.frames import Run
-from analysis.replicates import replicates, values
+from analysis.looks import Looks, looks
 
 Outcome = Literal["holds", "fails", "undecided", "untestable"]
-BySeed = dict[int, float]
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,11 @@ class Verdict:
     """What became of one claim.
 
     Attributes:
-        effect: NaN if untestable; ``low`` and ``high`` are its interval at ``level``, wide enough for all claims.
-        p: adjusted for all claims.
+        effect: NaN if untestable; ``low`` and ``high`` are its interval at ``level``, wide enough for all claims. Of a
+            claim that has to hold in each of several groups, the group that decides, which ``reason`` names.
+        p: adjusted for all claims and looks.
         replicates: seeds; on the smaller side if they could not be paired.
+        more: about how many more replicates an undecided claim needs, an estimate; None if that cannot be said.
     """
 
     claim: Claim
@@ -42,113 +44,123 @@ class Verdict:
     level: float = math.nan
     p: float = math.nan
     replicates: int = 0
+    more: int | None = None
 
 
-class _UntestableError(Exception):
-    """Says why a claim cannot be tested."""
+@dataclass(frozen=True)
+class Look:
+    """What was known of a claim at one number of seeds."""
+
+    claim: Claim
+    groups: Sequence[Group]
+
+    @property
+    def p(self) -> float:
+        """That the claim is found to hold, which all groups have to show, or to fail, for which one of them is enough.
+
+        All: an intersection-union test, without correction. One of them: Bonferroni.
+        """
+        p = [stats.p_of_region(group.effect, *self.claim.region()) for group in self.groups]
+        if any(math.isnan(one) for one in p):
+            return math.nan
+        inside = [self._inside(group) for group in self.groups]
+        holds = max(p) if all(inside) else 1.0
+        fails = min((one for one, there in zip(p, inside, strict=True) if not there), default=1.0)
+        return min(holds, 1.0, len(p) * fails)
+
+    def _inside(self, group: Group) -> bool:
+        low, high = self.claim.region()
+        return low <= group.effect.value <= high
+
+    def verdict(self, level: float, p: float) -> Verdict:
+        """Args: level: of the intervals, before the correction for groups. p: adjusted, to be shown."""
+        strict = 1 - (1 - level) / len(self.groups)
+        failed = [group for group in self.groups if self._side(group, strict) == "fails"]
+        if failed:
+            return self._shown(failed[0], "fails", strict, p)
+        unsure = [group for group in self.groups if self._side(group, level) != "holds"]
+        worst = max(unsure or self.groups, key=lambda g: _or_one(stats.p_of_region(g.effect, *self.claim.region())))
+        return self._shown(worst, "undecided" if unsure else "holds", level, p)
+
+    def _side(self, group: Group, level: float) -> Outcome:
+        low, high = group.effect.interval(level)
+        floor, ceiling = self.claim.region()
+        if math.isnan(low):
+            return "undecided"
+        # "Greater" wants more than no difference at all, but "between 1 and 2" is content with 1.
+        inside = floor < low and high < ceiling if self.claim.strict else floor <= low and high <= ceiling
+        return "holds" if inside else "fails" if high < floor or low > ceiling else "undecided"
+
+    def _shown(self, group: Group, verdict: Outcome, level: float, p: float) -> Verdict:
+        effect = group.effect
+        low, high = effect.interval(level)
+        reason = "one replicate has no interval" if math.isnan(low) else f"where {group.name}" if group.name else ""
+        more = None
+        if verdict == "undecided":
+            raw = stats.p_of_region(effect, *self.claim.region())
+            more = sequential.more_needed(effect, raw, level)
+        return Verdict(self.claim, verdict, reason, effect.value, low, high, level, p, effect.count, more)
+
+
+def _or_one(p: float) -> float:
+    return 1.0 if math.isnan(p) else p
 
 
 def verdicts(run: Run) -> list[Verdict]:
     """One for each claim, in the order of the sweep."""
-    claims = claims_of(run.lock)
-    effects = [_effect_or_reason(run, claim) for claim in claims]
-    pairs = list(zip(claims, effects, strict=True))
-    p = [math.nan if isinstance(e, str) else stats.p_of_region(e, *claim.region()) for claim, e in pairs]
-    return [
-        Verdict(claim, "untestable", effect) if isinstance(effect, str) else _judge(claim, effect, level, adjusted)
-        for (claim, effect), level, adjusted in zip(pairs, stats.holm_levels(p), stats.holm(p), strict=True)
-    ]
+    return [judged.verdict for judged in judge(run)]
 
 
-def _judge(claim: Claim, effect: stats.Effect, level: float, p: float) -> Verdict:
-    low, high = effect.interval(level)
-    numbers = (effect.value, low, high, level, p, effect.count)
-    if math.isnan(low):
-        return Verdict(claim, "undecided", "one replicate has no interval", *numbers)
-    floor, ceiling = claim.region()
-    # "Greater" wants more than no difference at all, but "between 1 and 2" is content with 1.
-    strict = claim.expect in ("greater", "less", "increases", "decreases")
-    inside = floor < low and high < ceiling if strict else floor <= low and high <= ceiling
-    outside = high < floor or low > ceiling
-    return Verdict(claim, "holds" if inside else "fails" if outside else "undecided", "", *numbers)
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, and what a sequential confirmation has to know of it."""
+
+    verdict: Verdict
+    cells: Sequence[str]
+    looks: Looks
+    raw_p: float  # at the last look, before any correction
+    alpha: float  # of the claim, all looks together
 
 
-def _effect_or_reason(run: Run, claim: Claim) -> stats.Effect | str:
-    try:
-        return _effect(run, claim)
-    except _UntestableError as error:
-        return str(error)
+def judge(run: Run) -> list[Judged]:
+    evidence, claims = Evidence(run), claims_of(run.lock)
+    taken = [looks(run, evidence.cells(claim)) for claim in claims]
+    seen = [_seen(evidence, claim, its.cutoffs) for claim, its in zip(claims, taken, strict=True)]
+    p = [_p(look, its) for look, its in zip(seen, taken, strict=True)]
+    levels, adjusted = stats.holm_levels(p), stats.holm(p)
+    found = []
+    for claim, its, look, level, one in zip(claims, taken, seen, levels, adjusted, strict=True):
+        alpha = 1 - level
+        verdict = _verdict(claim, look, its, alpha, one)
+        raw = math.nan if isinstance(look, str) or look[-1] is None else look[-1].p
+        found.append(Judged(verdict, evidence.cells(claim), its, raw, alpha))
+    return found
 
 
-def _effect(run: Run, claim: Claim) -> stats.Effect:
-    chosen = _cells(run, claim.where)
-    if claim.along is not None:
-        return stats.trend(_by_level(run, claim.metric, claim.along, chosen))
-    left = _per_seed(run, claim.metric, chosen)
-    if claim.against is None:
-        return stats.mean(list(left.values()))
-    a, b, paired = _paired(left, _per_seed(run, claim.metric, _cells(run, claim.against)))
-    compare = stats.ratio if claim.expect == "ratio_at_least" else stats.difference
-    return compare(a, b, paired=paired)
+def _seen(evidence: Evidence, claim: Claim, cutoffs: Sequence[float]) -> list[Look | None] | str:
+    """The evidence at every look; None at one that cannot be judged. Why not, if the last one cannot be judged."""
+    found: list[Look | None] = []
+    reason = ""
+    for before in cutoffs:
+        try:
+            found.append(Look(claim, evidence.groups(claim, before)))
+            reason = ""
+        except UntestableError as error:
+            found.append(None)
+            reason = str(error)
+    return reason or found
 
 
-def _cells(run: Run, where: Where) -> list[str]:
-    chosen = [str(cell) for cell, levels in run.cells.to_dict("index").items() if selected([levels], where)]
-    if not chosen:
-        raise _UntestableError("no cell has " + ", ".join(f"{k} = {v}" for k, v in where.items()))
-    return chosen
+def _p(seen: list[Look | None] | str, taken: Looks) -> float:
+    if isinstance(seen, str):
+        return math.nan
+    return sequential.p_value([math.nan if look is None else look.p for look in seen], taken.fractions)
 
 
-def _per_seed(run: Run, metric: str, cells: list[str]) -> BySeed:
-    """The mean over the cells and their points, of the seeds that finished in all of them."""
-    found: dict[tuple[str, str], BySeed] = defaultdict(dict)
-    rows, known = replicates(run), values(run, metric)
-    for trial, cell, point, seed in zip(rows["trial"], rows["cell"], rows["point"], rows["seed"], strict=True):
-        if cell in cells:
-            found[cell, point][seed] = _value(known, trial, metric)
-    for cell in cells:
-        if cell not in {cell for cell, _ in found}:
-            raise _UntestableError(f"no finished confirm replicate where {_name(run, cell)}")
-    seeds = set.intersection(*(set(per_seed) for per_seed in found.values()))
-    if not seeds:
-        raise _UntestableError("no seed has finished in all of the cells")
-    return {seed: fmean(per_seed[seed] for per_seed in found.values()) for seed in sorted(seeds)}
-
-
-def _value(known: dict[str, float], trial: str, metric: str) -> float:
-    if trial not in known:
-        raise _UntestableError(f"{metric} was not reported by trial {trial}")
-    if not math.isfinite(known[trial]):
-        raise _UntestableError(f"{metric} is {known[trial]} in trial {trial}")
-    return known[trial]
-
-
-def _name(run: Run, cell: str) -> str:
-    return ", ".join(f"{k} = {v}" for k, v in run.cells.loc[cell].items()) or f"the cell is {cell}"
-
-
-def _paired(left: BySeed, right: BySeed) -> tuple[list[float], list[float], bool]:
-    """Both sides at their common seeds; as they are if they have at most one in common."""
-    common = sorted(left.keys() & right.keys())
-    if len(common) >= 2 or left.keys() == right.keys():
-        return [left[seed] for seed in common], [right[seed] for seed in common], True
-    return list(left.values()), list(right.values()), False
-
-
-def _by_level(run: Run, metric: str, factor: str, cells: list[str]) -> list[list[float]]:
-    """Seeds by levels, in the order of the levels."""
-    if factor not in run.cells:
-        raise _UntestableError(f"{factor} is not a factor of this sweep")
-    groups: dict[float, list[str]] = defaultdict(list)
-    for cell in cells:
-        level = run.cells.loc[cell, factor]
-        if (rank := number(level)) is None:
-            raise _UntestableError(f"the level {level} of {factor} is not a number")
-        groups[rank].append(cell)
-    if len(groups) < 2:
-        raise _UntestableError(f"only one level of {factor} is selected")
-    levels = [_per_seed(run, metric, groups[rank]) for rank in sorted(groups)]
-    seeds = sorted(set.intersection(*map(set, levels)))
-    if not seeds:
-        raise _UntestableError(f"no seed has finished at every level of {factor}")
-    return [[level[seed] for level in levels] for seed in seeds]
+def _verdict(claim: Claim, seen: list[Look | None] | str, taken: Looks, alpha: float, p: float) -> Verdict:
+    """The first look that decides, or else the last one."""
+    if isinstance(seen, str):
+        return Verdict(claim, "untestable", seen)
+    levels = [1 - one for one in sequential.levels(taken.fractions, alpha)]
+    found = [look.verdict(level, p) for look, level in zip(seen, levels, strict=True) if look]
+    return next((verdict for verdict in found if verdict.verdict != "undecided"), found[-1])

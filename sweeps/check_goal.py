@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from analysis.claims import Claim, number, selected
+from analysis.splits import quantity
 from sweeps import space
 from sweeps.document import Document, KeyPath
 from sweeps.errors import Message, message, shown, unknown
@@ -28,8 +29,7 @@ def check_metrics(sweep: Sweep, metrics: Iterable[str] | None, document: Documen
     if metrics is None:
         return
     known = list(metrics)
-    named = [*_objectives(sweep), *((("claims", i, "metric"), c.metric) for i, c in enumerate(sweep.claims))]
-    for path, name in named:
+    for path, name in [*_objectives(sweep), *_claimed(sweep)]:
         if name not in known:
             yield unknown(document.value_at(path), "unknown metric", name, known)
     for name in sweep.constraints.keys() - {*known, *sweep.nuisance}:
@@ -41,6 +41,14 @@ def _objectives(sweep: Sweep) -> list[tuple[KeyPath, str]]:
     if isinstance(sweep.objective, list):
         return [(("objective", i, o.goal), o.metric) for i, o in enumerate(sweep.objective)]
     return [(("objective", sweep.objective.goal), sweep.objective.metric)]
+
+
+def _claimed(sweep: Sweep) -> Iterator[tuple[KeyPath, str]]:
+    for i, claim in enumerate(sweep.claims):
+        if claim.metrics:
+            yield from ((("claims", i, "metrics", n), name) for n, name in enumerate(claim.metrics))
+        else:
+            yield ("claims", i, "metric"), claim.metric
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------
@@ -69,7 +77,22 @@ def _check_claim(
     if claim.against is not None and chosen == selected(labels, claim.against):
         yield message(document.value_at((*path, "against")), "where and against are the same cells")
     if claim.along is not None:
-        yield from _check_along(claim.along, (*path, "along"), sweep, chosen, document)
+        yield from _check_along(claim, path, sweep, chosen, document)
+    if claim.expect == "front_dominates":
+        yield from _check_front(claim, path, sweep, document)
+    if claim.expect == "correlation_at_least" and len(sweep.objectives) == 1 and len(chosen) < 3:
+        mark = document.value_at((*path, "expect"))
+        yield message(mark, "a correlation over too few cells", f"{len(chosen)}", "3 or more")
+
+
+def _check_front(claim: Claim, path: KeyPath, sweep: Sweep, document: Document) -> Iterator[Message]:
+    """Which end of a metric is better is known of the objectives alone, on any split."""
+    known = {quantity(objective.metric) for objective in sweep.objectives}
+    for n, name in enumerate(claim.metrics):
+        if quantity(name) not in known:
+            mark = document.value_at((*path, "metrics", n))
+            names = ", ".join(objective.metric for objective in sweep.objectives)
+            yield message(mark, "a metric that is no objective", shown(name), f"one of {names}, or another split of it")
 
 
 def _check_side(
@@ -92,9 +115,9 @@ def _check_side(
 
 
 def _check_along(
-    factor: str, path: KeyPath, sweep: Sweep, chosen: list[Mapping[str, str]], document: Document
+    claim: Claim, path: KeyPath, sweep: Sweep, chosen: list[Mapping[str, str]], document: Document
 ) -> Iterator[Message]:
-    mark = document.value_at(path)
+    factor, mark = claim.along or "", document.value_at((*path, "along"))
     if factor not in sweep.factors:
         yield unknown(mark, "unknown factor", factor, sweep.factors)
         return
@@ -103,6 +126,17 @@ def _check_along(
         yield message(mark, f"a factor whose levels are no numbers: {factor}", shown(words[0]), "numbers")
     elif len(levels) < 2:
         yield message(mark, f"only one level of {factor} is selected", ", ".join(levels), "two or more")
+    elif claim.expect == "peaks_at":
+        yield from _check_peak(claim, path, list(levels), document)
+
+
+def _check_peak(claim: Claim, path: KeyPath, levels: list[str], document: Document) -> Iterator[Message]:
+    inside = [claim.includes(number(level) or 0.0) for level in levels]
+    if all(inside) or not any(inside):
+        mark = document.value_at((*path, "low" if claim.low is not None else "high"))
+        where = "inside" if all(inside) else "outside"
+        got = ", ".join(levels)
+        yield message(mark, f"all levels of {claim.along} are {where} the range", got, "levels inside and outside")
 
 
 # --- search ----------------------------------------------------------------------------------------------------------

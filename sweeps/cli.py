@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from sweeps import folder
+from sweeps import cli_analysis, folder
+from sweeps.console import Run, Runs, err, fail, out
 from sweeps.errors import SpecError
 from sweeps.ledger import RunError
 
@@ -25,16 +25,9 @@ app = typer.Typer(
     help="Sweeps for deep-learning science: one YAML file asks a question, the report answers it.\n\n"
     "Start with [bold]assay run quickstart[/bold].",
 )
-out = Console()
-err = Console(stderr=True)
-
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped sweep.")]
-Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run folder, or <sweep> or <sweep>/<date-time> under the runs folder.")
-]
 Scale = Annotated[str | None, typer.Option("--scale", help="A named override of the file, such as smoke or paper.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")]
-Runs = Annotated[Path | None, typer.Option("--runs", help="Where run folders are. By default $ASSAY_RUNS, or runs.")]
 Inline = Annotated[bool, typer.Option("--inline", help="One trial after the other in this process, without Ray.")]
 Address = Annotated[
     str | None, typer.Option("--address", help="A Ray cluster to join. By default $RAY_ADDRESS, or none.")
@@ -55,9 +48,9 @@ def main() -> None:
     try:
         app()
     except SpecError as error:
-        _fail(*str(error).splitlines())
+        fail(*str(error).splitlines())
     except _user_errors() as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
@@ -69,18 +62,13 @@ def _user_errors() -> tuple[type[Exception], ...]:
         "sweeps.study": "SearchError",
         "sweeps.probe": "ProbeError",
         "sweeps.scaffold": "ScaffoldError",
+        "sweeps.tensorboard_server": "BoardError",
         "cluster.session": "SessionError",
         "cluster.placement": "PlacementError",
         "cluster.submit": "SubmitError",
     }
     loaded = [getattr(sys.modules[m], name, None) for m, name in names.items() if m in sys.modules]
     return (RunError, *(error for error in loaded if error))
-
-
-def _fail(*lines: str) -> None:
-    for line in lines:
-        err.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
-    raise SystemExit(2)
 
 
 # --- before a run ----------------------------------------------------------------------------------------------------
@@ -117,7 +105,7 @@ def plan(
     made = make_plan(resolved, runs or folder.default_runs(), Options(concurrent=concurrent), seconds)
     out.print(show.plan(made))
     if exceeded := made.exceeded():
-        _fail(*exceeded)
+        fail(*exceeded)
 
 
 # --- a run -----------------------------------------------------------------------------------------------------------
@@ -138,7 +126,7 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
 ) -> None:
     """Run a sweep: tune every cell, confirm each winner on fresh seeds, write the report."""
     from sweeps import show
-    from sweeps.run import Options, create, make_plan, replace_sweep
+    from sweeps.run import Options, create, make_plan
 
     resolved, root = _checked(sweep, scale, sets), runs or folder.default_runs()
     options = Options(
@@ -151,13 +139,11 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     made = make_plan(resolved, root, options)
     out.print(show.plan(made))
     if exceeded := made.exceeded():
-        _fail(*exceeded)
+        fail(*exceeded)
     if into is None:
-        target = create(resolved, root)
+        _drive(create(resolved, root), options)
     else:
-        target = folder.find(into, root)
-        replace_sweep(target, resolved)
-    _drive(target, options)
+        _drive(folder.find(into, root), options, resolved)
 
 
 @app.command()
@@ -178,11 +164,36 @@ def resume(
     _drive(folder.find(run, runs or folder.default_runs()), options)
 
 
-def _drive(target: Path, options: Options) -> None:
+@app.command()
+def confirm(
+    run: Run,
+    max_seeds: Annotated[int, typer.Option("--max-seeds", min=3, metavar="N", help="Per cell; declared once.")],
+    until_decided: Annotated[bool, typer.Option("--until-decided", help="Not one round only.")] = False,
+    inline: Inline = False,
+    address: Address = None,
+    concurrent: Concurrent = None,
+    allow_code_change: AllowCode = False,
+    runs: Runs = None,
+) -> None:
+    """Run more confirm seeds where undecided claims need them. Intervals stay valid although the results decide it."""
+    from sweeps.confirm import confirm as confirm_more
+    from sweeps.run import Options
+
+    options = Options(inline=inline, address=address, concurrent=concurrent, allow_code_change=allow_code_change)
+    target = folder.find(run, runs or folder.default_runs())
+    say = lambda line: out.print(line, markup=False, highlight=False, soft_wrap=True)  # noqa: E731
+    _end(target, confirm_more(target, max_seeds, options, say, until_decided=until_decided))
+
+
+def _drive(target: Path, options: Options, edited: Resolved | None = None) -> None:
     from sweeps.run import drive
 
     out.print(f"run folder: {target}", markup=False, highlight=False, soft_wrap=True)
-    state = drive(target, options)
+    _end(target, drive(target, options, edited))
+
+
+def _end(target: Path, state: str) -> None:
+    """Write the report of a run that was driven, and exit as it ended."""
     if state != "finished":  # before the report, for which whoever has asked for the end may not wait
         mended = "" if state == "interrupted" else " --allow-code-change --retry-failed"
         hint = f"stopped before the end; `assay resume {target}{mended}` goes on"
@@ -200,10 +211,11 @@ def _write_report(target: Path) -> None:
     from analysis.frames import load
     from sweeps import show
 
-    page = report.write(target)
+    with out.status("writing the report"):
+        page = report.write(target)
     out.print(show.answer(report.summary(load(target))))
     out.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"curves: tensorboard --logdir {target / 'tensorboard'}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"curves: assay tensorboard {target}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -226,9 +238,26 @@ def list_runs(runs: Runs = None) -> None:
 
 
 @app.command()
-def report(run: Run, runs: Runs = None) -> None:
+def report(
+    run: Run,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless all claims hold.")] = False,
+    runs: Runs = None,
+) -> None:
     """Write the report of a run: HTML, Markdown and CSV. Works while the run goes on."""
-    _write_report(folder.find(run, runs or folder.default_runs()))
+    target = folder.find(run, runs or folder.default_runs())
+    _write_report(target)
+    if check:
+        _check_claims(target)
+
+
+def _check_claims(target: Path) -> None:
+    from analysis.frames import load
+    from analysis.verdicts import verdicts
+
+    found = verdicts(load(target))
+    if open_ := [verdict for verdict in found if verdict.verdict != "holds"]:
+        err.print(f"{len(open_)} of {len(found)} claims do not hold", style="red", highlight=False)
+        raise SystemExit(1)
 
 
 @app.command()
@@ -256,6 +285,9 @@ def rerun(
         print_line(f"step {step.step}: {'  '.join(f'{k} {v:.6g}' for k, v in step.metrics.items())}  [{verdict}]")
     print_line(f"{found.ending.outcome}" + (f"\n{found.ending.error}" if found.ending.error else ""))
     raise SystemExit(1 if different else 0)
+
+
+cli_analysis.add_to(app)
 
 
 # --- what there is ---------------------------------------------------------------------------------------------------

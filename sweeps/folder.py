@@ -72,7 +72,16 @@ def write_environment(run: Path, environment: Mapping[str, Any]) -> None:
 
 def read_environment(run: Path) -> dict[str, Any]:
     path = run / ENVIRONMENT
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise RunError(f"{path}: damaged: {error}") from None
+
+
+def search_path(run: Path) -> Path:
+    """Where the trainable of a run is looked for: where the sweep file was, or here if that is gone."""
+    path = Path(read_environment(run).get("search_path", "."))
+    return path if path.is_dir() else Path.cwd()
 
 
 @dataclass

@@ -20,7 +20,7 @@ from analysis.records import ENDINGS, Record
 from cluster.work import Report
 from trainables.api import Metrics, Order, Outcome
 
-OF_A_STUDY = ("asked", "judged", "told", "winner")  # kinds that mean nothing to a study of another signature
+OF_A_STUDY = ("asked", "judged", "told", "winner", "confirm")  # kinds that mean nothing to a study of another signature
 DRIVER_LOCK = "ledger/driver.lock"
 
 
@@ -37,6 +37,8 @@ def identity(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
         return kind, record["trial"], record["attempt"]
     if kind in ("asked", "judged", "told"):
         return kind, record["cell"], record["number"], record.get("step"), record.get("state")
+    if kind == "confirm":
+        return kind, record["cell"], record["seeds"]
     return (kind, record["cell"], *record["points"]) if kind == "winner" else None
 
 
@@ -100,23 +102,36 @@ class Ledger:
         self._seen = {key for key in self._seen if key[0] not in OF_A_STUDY or key[1] != cell}
         self.record("cell", cell=cell, levels=dict(levels), search=search)
 
-    def history(self) -> dict[str, list[Report]]:
-        """The reports of every trial, by step; of a step that several attempts reported, the last."""
+    def history(self, trial: str = "") -> dict[str, list[Report]]:
+        """The reports of every trial, or of one, by step; of a step that several attempts reported, the last."""
         found: dict[str, dict[int, tuple[int, Report]]] = defaultdict(dict)
-        for record in self._reports():
+        for record in self._reports(trial):
             steps, attempt, step = found[record["trial"]], record["attempt"], record["step"]
             if step not in steps or attempt >= steps[step][0]:
                 metrics = {name: float(value) for name, value in record["metrics"].items()}
                 steps[step] = (attempt, Report(step, metrics))
         return {trial: [steps[step][1] for step in sorted(steps)] for trial, steps in found.items()}
 
-    def _reports(self) -> Iterator[Record]:
+    def _reports(self, trial: str) -> Iterator[Record]:
         if (self.run / records.COMPACTED).exists():
             from analysis.segments import compacted_records
 
-            yield from compacted_records(self.run)
-        for lines in records.read_segments(self.run):
-            yield from (record for record in lines.records if record["kind"] == "report")
+            yield from compacted_records(self.run, trial)
+        for path in sorted(self.run.glob(records.SEGMENTS)):
+            found = records.read_some(path, f'"trial":"{trial}"') if trial else records.read_lines(path).records
+            yield from (record for record in found if record["kind"] == "report")
+
+
+class Nowhere:
+    """A sink for reports that nobody reads."""
+
+    def report(self, step: int, metrics: Metrics) -> None: ...
+
+    def image(self, tag: str, step: int, png: bytes) -> None: ...
+
+    def note(self, key: str, value: Any) -> None: ...
+
+    def close(self, outcome: Outcome) -> None: ...
 
 
 @cache

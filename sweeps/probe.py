@@ -8,25 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sweeps import plan, space
+from sweeps.ledger import Nowhere
 from sweeps.resolve import Resolved
 from trainables import registry
-from trainables.api import Metrics, Order, Outcome
+from trainables.api import Order, Outcome
 from trainables.attempt import Attempt
 from trainables.registry import Trainable
 
 _LONG_ENOUGH_S = 3.0  # of running, after which the rest is extrapolated
-
-
-class Nowhere:
-    """A sink for reports that nobody reads."""
-
-    def report(self, step: int, metrics: Metrics) -> None: ...
-
-    def image(self, tag: str, step: int, png: bytes) -> None: ...
-
-    def note(self, key: str, value: object) -> None: ...
-
-    def close(self, outcome: Outcome) -> None: ...
 
 
 def probe(resolved: Resolved, say: Callable[[str], None] = lambda _: None) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,11 +11,9 @@ from pathlib import Path
 from analysis import records
 from analysis.records import LOCK_FILE, Record
 from cluster.work import Ending
-from sweeps import resolve
-from sweeps.ledger import Ledger, RunError
+from sweeps import folder, resolve
+from sweeps.ledger import Ledger, Nowhere, RunError
 from sweeps.objective import watched
-from sweeps.probe import Nowhere
-from sweeps.run import search_path
 from trainables import registry
 from trainables.api import Metrics, Order, Stage
 from trainables.attempt import Attempt
@@ -41,9 +40,12 @@ class Rerun:
     ignored: tuple[str, ...]
 
     def __iter__(self) -> Iterator[Step]:
-        for step, metrics in self.attempt:
-            before = self.before.get(step)
-            yield Step(step, metrics, before is not None, self._differ(before or metrics, metrics))
+        try:
+            for step, metrics in self.attempt:
+                before = self.before.get(step)
+                yield Step(step, metrics, before is not None, self._differ(before or metrics, metrics))
+        finally:
+            shutil.rmtree(Path(self.attempt.order.folder).parent)
 
     def _differ(self, before: Metrics, now: Metrics) -> tuple[str, ...]:
         names = [name for name in {**before, **now} if name not in self.ignored]
@@ -59,7 +61,7 @@ def rerun(run: Path, trial: str) -> Rerun:
     planned = _planned(run, trial)
     sweep = resolve.load(run / LOCK_FILE).sweep
     resources, reference = sweep.resources, sweep.trainable
-    trainable = registry.find(reference, search_path(run))
+    trainable = registry.find(reference, folder.search_path(run))
     scratch = tempfile.mkdtemp(prefix="assay-rerun-")
     order = Order(
         trial=planned["trial"],
@@ -71,19 +73,18 @@ def rerun(run: Path, trial: str) -> Rerun:
         objectives=watched(sweep),
         threads=max(1, int(resources.cpus)),
         gpus=resources.gpus,
-        search_path=str(search_path(run)),
+        search_path=str(folder.search_path(run)),
         stages=tuple(Stage(config, until) for config, until, _ in planned.get("earlier", ())),
     )
-    before = {report.step: report.metrics for report in Ledger(run).history().get(planned["trial"], [])}
+    before = {report.step: report.metrics for report in Ledger(run).history(planned["trial"]).get(planned["trial"], [])}
     return Rerun(planned, Attempt(order, Nowhere()), before, trainable.not_reproducible)
 
 
 def _planned(run: Path, trial: str) -> Record:
-    planned = [r for r in records.read_decisions(run).records if r["kind"] == "planned"]
-    found = [r for r in planned if r["trial"].startswith(trial)]
+    found = [r for r in records.read_some(run / records.DECISIONS, f'"trial":"{trial}') if r["kind"] == "planned"]
     if len(found) == 1:
         return found[0]
     if found:
         raise RunError(f"{trial}: {len(found)} trials of {run} begin so: {', '.join(r['trial'] for r in found[:5])}")
-    near = nearest(trial, [r["trial"] for r in planned])
+    near = nearest(trial, [r["trial"] for r in records.read_decisions(run).records if r["kind"] == "planned"])
     raise RunError(f"{trial}: no such trial in {run}" + (f"; did you mean {near}?" if near else ""))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from sweeps.ledger import Ledger, RunError
 from sweeps.plan import Plan
 from sweeps.progress import CellTotals, Progress
 from sweeps.resolve import Resolved
-from sweeps.search import Search
+from sweeps.search import CONFIRM_SEED, Search
 from sweeps.spec import Sweep
 from trainables import registry
 from trainables.config import per_member
@@ -42,28 +43,32 @@ def create(resolved: Resolved, runs: Path) -> Path:
     run = folder.create(runs, resolved.sweep.sweep)
     (run / LOCK_FILE).write_text(resolve.dump(resolved), encoding="utf-8")
     where = Path(resolved.search_path).resolve()
-    folder.write_environment(run, {**environment(where), "search_path": str(where)})
+    seeds = {"sampler": resolved.sweep.search.seed, "tune_from": 0, "confirm_from": CONFIRM_SEED}
+    folder.write_environment(run, {**environment(where), "seeds": seeds, "search_path": str(where)})
     return run
 
 
-def replace_sweep(run: Path, resolved: Resolved) -> None:
+def _replace_sweep(run: Path, resolved: Resolved) -> None:
     """Give a run another sweep; the old lock file is kept beside it."""
+    if (run / LOCK_FILE).read_text(encoding="utf-8") == resolve.dump(resolved):
+        return
     number = len(list(run.glob("sweep.lock.*.yaml"))) + 1
     shutil.copy(run / LOCK_FILE, run / f"sweep.lock.{number}.yaml")
     (run / LOCK_FILE).write_text(resolve.dump(resolved), encoding="utf-8")
 
 
-def search_path(run: Path) -> Path:
-    """Where the trainable of a run is looked for: where the sweep file was, or here if that is gone."""
-    path = Path(folder.read_environment(run).get("search_path", "."))
-    return path if path.is_dir() else Path.cwd()
+def drive(
+    run: Path,
+    options: Options,
+    edited: Resolved | None = None,
+    extend: Callable[[Search], None] = lambda _: None,
+) -> str:
+    """Run what is missing; returns ``finished``, ``interrupted``, or why the run gave up.
 
-
-def drive(run: Path, options: Options, progress_of: type[Progress] = Progress) -> str:
-    """Run what is missing; returns ``finished``, ``interrupted``, or why the run gave up."""
-    resolved = resolve.load(run / LOCK_FILE)
-    sweep = resolved.sweep
-    trainable = registry.find(sweep.trainable, search_path(run))
+    ``edited``: a sweep that takes the place of the one of the run. ``extend``: plans more than the sweep says.
+    """
+    sweep = (edited or resolve.load(run / LOCK_FILE)).sweep
+    trainable = registry.find(sweep.trainable, folder.search_path(run))
     began = time.monotonic()
     with Ledger(run).open() as ledger:
         earlier_s = sum(r.get("seconds", 0.0) for r in ledger.records if r["kind"] == "run")
@@ -78,19 +83,31 @@ def drive(run: Path, options: Options, progress_of: type[Progress] = Progress) -
             on_told=_mirror(options, run, sweep.sweep),
         )
         _keep_code(run, trainable, search, options)
+        if edited:
+            _replace_sweep(run, edited)
         for cell in search.cells:
             ledger.record_cell(cell.id, dict(cell.levels), search.studies[cell.id].signature)
-        search.replay(ledger.records, retry_failed=options.retry_failed)
+        replay(search, ledger, retry_failed=options.retry_failed)
+        extend(search)
         event = "resumed" if ledger.records else "started"
         ledger.record("run", event=event, cells=[cell.id for cell in search.cells])
         tensorboard.write_experiment(run / "tensorboard", tensorboard.parameters(sweep), tensorboard.metrics(sweep))
-        driver = _go(sweep, run, search, options, progress_of)
+        driver = _go(sweep, run, search, options)
         event = "interrupted" if driver.stopping else "finished"
         cells = [cell.id for cell in search.cells]
         ledger.record("run", event=event, seconds=round(time.monotonic() - began, 3), cells=cells)
     if event == "finished":
         _tidy(run)
     return driver.gave_up or event
+
+
+def replay(search: Search, ledger: Ledger, *, retry_failed: bool = False) -> None:
+    """Bring the search back. Nothing in this is garbage, and looking for some would take a third of the time."""
+    gc.disable()
+    try:
+        search.replay(ledger.records, retry_failed=retry_failed)
+    finally:
+        gc.enable()
 
 
 def cached_resolve(trainable: Trainable) -> Any:
@@ -137,16 +154,16 @@ def _mirror(options: Options, run: Path, sweep: str) -> Any:
     return Mirror(options.optuna_storage, f"{sweep}/{run.name}")
 
 
-def _go(sweep: Sweep, run: Path, search: Search, options: Options, progress_of: type[Progress]) -> Driver:
+def _go(sweep: Sweep, run: Path, search: Search, options: Options) -> Driver:
     totals = {
         c.id: CellTotals(tune=search.studies[c.id].points * sweep.seeds.tune, confirm=sweep.seeds.confirm)
         for c in search.cells
     }
     first = sweep.objectives[0]
-    with progress_of(sweep.sweep, totals, (first.metric, first.goal)) as progress:
+    with Progress(sweep.sweep, totals, (first.metric, first.goal)) as progress:
         for planned, outcome in search.finished():
             progress.ended(planned.cell, planned.phase, outcome, 0.0)
-        driver = Driver(sweep, run, search, progress, search_path(run))
+        driver = Driver(sweep, run, search, progress, folder.search_path(run))
         with stop_on_signals(driver.stop, progress.message):
             _backend(sweep, run, driver, options)
     return driver
@@ -161,6 +178,7 @@ def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options) -> None:
         return
     from cluster import session, tune
 
+    driver.progress.message("starting Ray" if not options.address else f"joining Ray at {options.address}")
     with session.session(options.address, dashboard=sweep.resources.workers > 0):
         tune.run(
             driver,

@@ -14,7 +14,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from analysis.records import ENDINGS, Record
+from analysis.records import CONFIRM_SEED, ENDINGS, Record
 from cluster.failures import should_retry
 from cluster.work import Ending, Idle, Report
 from sweeps import space
@@ -26,8 +26,6 @@ from sweeps.space import Cell
 from sweeps.spec import Sweep
 from sweeps.study import CellStudy, Told, budget, excess
 from trainables.api import Outcome
-
-CONFIRM_SEED = 1000  # confirm seeds count from here, tune seeds from 0
 
 
 @dataclass
@@ -79,13 +77,15 @@ class Search:
         self.studies = {cell.id: self._study(cell, last_step) for cell in self.cells}
         self._populations = self._make_populations()
         self._lives: dict[str, _Life] = {}
-        self._waiting: dict[str, list[_Question]] = {}  # trial -> those that wait for it
+        self._waiting: dict[str, list[_Question]] = {}  # trial -> those that wait for it, or did
         self._questions: dict[tuple[str, int], _Question] = {}  # by cell and number
+        self._on_disk: set[str] = set()  # trials whose plan is recorded
         self._queue: deque[str] = deque()
         self._running: set[str] = set()
         self._ends: dict[str, Record] = {}  # of trials in the ledger that nothing has asked for yet
         self._pruned: set[str] = set()
         self._confirmed: set[str] = set()  # cells whose winners are planned
+        self._confirm_seeds: dict[str, int] = {}  # of the cells that were given more than the sweep says
 
     def _study(self, cell: Cell, last_step: Callable[[Mapping[str, Any]], int | None]) -> CellStudy:
         hyperband = self.sweep.scheduler.name == "hyperband"
@@ -155,6 +155,8 @@ class Search:
         if planned.trial not in self._lives:
             self._lives[planned.trial] = _Life(planned)
             self._queue.append(planned.trial)
+        if planned.trial not in self._on_disk:
+            self._on_disk.add(planned.trial)
             self._record(
                 "planned",
                 trial=planned.trial,
@@ -252,7 +254,7 @@ class Search:
         if outcome in (Outcome.LOST, Outcome.CANCELLED):
             return
         life.outcome, life.reports = outcome, {}
-        for question in self._waiting.pop(life.planned.trial, []):
+        for question in self._waiting.get(life.planned.trial, []):
             self._settle(question)
 
     def _settle(self, question: _Question) -> None:
@@ -269,10 +271,9 @@ class Search:
         self._confirm_if_tuned(study)
 
     def _answer(self, lives: Sequence[_Life]) -> tuple[Told, dict[str, float]]:
-        outcomes = {life.outcome for life in lives}
-        if outcomes & {Outcome.FAILED, Outcome.DIVERGED}:
+        if any(life.outcome in (Outcome.FAILED, Outcome.DIVERGED) for life in lives):
             return Told(TrialState.FAIL), {}
-        if Outcome.PRUNED in outcomes:
+        if any(life.outcome is Outcome.PRUNED for life in lives):
             return Told(TrialState.PRUNED), {}
         means = {name: fmean(life.values[name] for life in lives) for name in lives[0].values}
         objectives = [means[objective.key] for objective in self.sweep.objectives]
@@ -289,14 +290,27 @@ class Search:
         self._confirmed.add(study.cell.id)
         winners = study.winners()
         self._record("winner", cell=study.cell.id, points=[space.point_id(study.asked[n]) for n in winners])
+        self._plan_confirm(study, winners)
+
+    def _plan_confirm(self, study: CellStudy, winners: Sequence[int]) -> None:
+        count = max(self.sweep.seeds.confirm, self._confirm_seeds.get(study.cell.id, 0))
         for number in winners:
-            for seed in range(CONFIRM_SEED, CONFIRM_SEED + self.sweep.seeds.confirm):
+            for seed in range(CONFIRM_SEED, CONFIRM_SEED + count):
                 self._take_end(self._plan(study, "confirm", number, seed))
+
+    def confirm_more(self, cell: str, seeds: int, most: int) -> None:
+        """Give the winners of a cell so many confirm seeds in all, in a design that goes up to ``most``."""
+        self._record("confirm", cell=cell, seeds=seeds, most=most)
+        self._confirm_seeds[cell] = seeds
+        if cell in self._confirmed:
+            self._plan_confirm(self.studies[cell], self.studies[cell].winners())
 
     # --- coming back --------------------------------------------------------------------------------------------------
 
     def replay(self, records: Iterable[Record], *, retry_failed: bool = False) -> None:
         """Take the decisions of earlier lives. What was open then is queued again; what was final stays final."""
+        records = list(records)
+        self._on_disk = {record["trial"] for record in records if record["kind"] == "planned"}
         for record in _of_current_studies(records, self.studies):
             kind = record["kind"]
             if kind == "asked":
@@ -304,13 +318,30 @@ class Search:
             elif kind == "judged":
                 self._replay_judged(record)
             elif kind == "started" and record["trial"] in self._lives:
-                self._lives[record["trial"]].attempts = record["attempt"]
-            elif kind in ENDINGS and not (retry_failed and kind == "failed"):
+                self._replay_started(self._lives[record["trial"]], record["attempt"])
+            elif kind in ENDINGS:
                 self._ends[record["trial"]] = record
                 self._take_end(record["trial"])
             elif kind == "winner" and self.sweep.search.time_s and record["cell"] not in self._confirmed:
                 self._confirm(self.studies[record["cell"]])
+            elif kind == "confirm":
+                self.confirm_more(record["cell"], record["seeds"], record["most"])
+        failed = [life for life in self._lives.values() if life.outcome == Outcome.FAILED]
+        for life in failed if retry_failed else []:
+            self._reopen(life)
         self._queue = deque(t for t, life in self._lives.items() if life.outcome is None)
+
+    def _replay_started(self, life: _Life, attempt: int) -> None:
+        life.attempts = attempt
+        if life.outcome == Outcome.FAILED:
+            self._reopen(life)
+
+    def _reopen(self, life: _Life) -> None:
+        """Let a failed trial run again. Its points are open until then, and their cells have no winner."""
+        life.outcome = None
+        for question in self._waiting.get(life.planned.trial, []):
+            self.studies[question.cell].untell(question.number)
+            self._confirmed.discard(question.cell)
 
     def finished(self) -> list[tuple[Planned, Outcome]]:
         """The trials that are final."""

@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.folder import Status
-from sweeps.plan import Plan
-from trainables.explain import Field
 
 if TYPE_CHECKING:
     from analysis.report import Summary
+    from sweeps.plan import Plan
+    from trainables.explain import Field
 
 STATES = ("done", "running", "planned", "pruned", "diverged", "failed", "cancelled", "lost")
 
@@ -145,7 +145,7 @@ def answer(summary: Summary) -> RenderableType:
         shown.add_row(*map(escape, [name, *row[first:seeds][:_METRICS], row[seeds]]))
     tuned = zip(summary.rows, (row[-1] for row in summary.table), strict=True)
     verdicts = [(v, f"{claim}: {finding}") for v, claim, finding in summary.verdicts]
-    cautions = [("caution", line) for line in summary.cautions]
+    threats = [("threat", f"{kind}: {text}") for kind, text in summary.threats]
     return Group(
         Text(summary.question, style="italic"),
         shown,
@@ -153,7 +153,7 @@ def answer(summary: Summary) -> RenderableType:
         Text(),
         Text(summary.answer, style="bold"),
         Text(),
-        _verdicts([*verdicts, *cautions]),
+        _verdicts([*verdicts, *threats]),
     )
 
 

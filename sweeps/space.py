@@ -227,8 +227,10 @@ def broken(point: Point, constraints: Mapping[str, Bound]) -> dict[str, float]:
 def config(sweep: Sweep, cell: Cell, point: Point) -> dict[str, Any]:
     """The nested config of a trial: what is fixed, then the levels of the cell, then the point."""
     nested = copy.deepcopy(dict(sweep.fixed))
-    for name, value in {**cell.values, **point}.items():
+    for name, value in cell.values.items():
         set_at(nested, name, copy.deepcopy(value))
+    for name, value in point.items():
+        set_at(nested, name, value)
     return nested
 
 

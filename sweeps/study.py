@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,7 @@ class CellStudy:
         self._open: dict[int, optuna.Trial] = {}
         self._uniform = optuna.samplers.RandomSampler(seed=sweep.search.seed)
         self._optuna_numbers: list[int] = []  # by our number; they differ where draws broke a constraint
+        self._behind: deque[Callable[[], object]] = deque()  # what Optuna has not been shown yet
         self.asked: list[Point] = []
         self.told: dict[int, Told] = {}
         self.best: int | None = None  # by the first objective
@@ -88,6 +90,34 @@ class CellStudy:
 
     def ask(self) -> tuple[int, Point]:
         """The next point and its number."""
+        self._catch_up()
+        self.asked.append(self._propose())
+        return len(self.asked) - 1, self.asked[-1]
+
+    def asked_before(self, point: Point) -> int:
+        """Take a point of an earlier life, and return its number.
+
+        A sampler comes back by being asked and told the same again. In a large run that is slow, so it waits until
+        this cell needs its sampler, which a cell that is tuned never does.
+        """
+        number = len(self.asked)
+        self.asked.append(point)
+        self._behind.append(lambda: self._propose_again(number))
+        return number
+
+    def _catch_up(self) -> None:
+        while self._behind:
+            self._behind.popleft()()
+
+    def _propose_again(self, number: int) -> None:
+        before, point = self.asked[number], self._propose()
+        if space.point_id(point) != space.point_id(before):  # only another version of Optuna can do this
+            raise SearchError(
+                f"cell {self.cell.id}, point {number}: the sampler now proposes {dict(point)}, "
+                f"the ledger has {dict(before)}; resume with the version of Optuna in environment.json"
+            )
+
+    def _propose(self) -> Point:
         for draw in range(_MOST_DRAWS):
             trial = self._draw(uniformly=draw >= _OWN_DRAWS)
             point = space.suggest(trial, self.space)
@@ -112,36 +142,62 @@ class CellStudy:
         finally:
             self.study.sampler = own
 
-    def _keep(self, trial: optuna.Trial, point: Point) -> tuple[int, Point]:
-        number = len(self.asked)
-        self.asked.append(point)
-        self._open[number] = trial
+    def _keep(self, trial: optuna.Trial, point: Point) -> Point:
+        self._open[len(self._optuna_numbers)] = trial
         self._optuna_numbers.append(trial.number)
-        return number, point
+        return point
 
     def take_over(self, point: Point, earlier: Earlier) -> int:
         """Add a point that the sampler did not propose, and that does not count for the budget."""
+        self._catch_up()
         self.study.enqueue_trial(dict(point))
         number, _ = self.ask()
         self.earlier[number] = earlier
         return number
 
-    def judge(self, number: int, step: int, value: float) -> bool:
-        """Show the scheduler the objective of a point at a step; True if the point should stop."""
-        trial = self._open[number]
+    def judge(self, number: int, step: int, value: float, said: bool | None = None) -> bool:
+        """Show the scheduler the objective of a point at a step; True if the point should stop.
+
+        ``said``: what came of it in an earlier life.
+        """
+        if said is not None:
+            self._behind.append(lambda: self._judge(number, step, value))
+            return said
+        self._catch_up()
+        return self._judge(number, step, value)
+
+    def _judge(self, number: int, step: int, value: float) -> bool:
+        trial = self._open.get(number)
+        if trial is None:  # a point that is tried again after a failure
+            return False
         trial.report(value, step)
         return bool(trial.should_prune())  # NumPy's own bool is no JSON
 
     def tell(self, number: int, told: Told, constraints: Mapping[str, float] | None = None) -> None:
         """``constraints``: name -> by how much it is broken; feasible at zero or below."""
-        trial = self._open.pop(number)
-        for name, excess in (constraints or {}).items():
-            trial.set_constraint(name, excess)
-        values = list(told.values) if told.state == TrialState.COMPLETE else None
-        self.study.tell(trial, values, state=told.state)
+        self._behind.append(lambda: self._tell(number, told, constraints or {}))
+        if number in self._open:
+            self._catch_up()
         self.told[number] = told
         if told.state == TrialState.COMPLETE and told.feasible and self._improves(told):
             self.best = number
+
+    def untell(self, number: int) -> None:
+        """Forget a failure, for the point is tried again. Optuna keeps it, and gets what comes of it as a new trial."""
+        self.told.pop(number, None)
+
+    def _tell(self, number: int, told: Told, constraints: Mapping[str, float]) -> None:
+        values = list(told.values) if told.state == TrialState.COMPLETE else None
+        if trial := self._open.pop(number, None):
+            for name, excess in constraints.items():
+                trial.set_constraint(name, excess)
+            self.study.tell(trial, values, state=told.state)
+            return
+        failed = self.study.get_trials(deepcopy=False)[self._optuna_numbers[number]]
+        point: dict[str, Any] = {"params": failed.params, "distributions": failed.distributions}
+        again = optuna.create_trial(state=told.state, values=values, constraints=dict(constraints), **point)
+        self.study.add_trial(again)
+        self._optuna_numbers[number] = len(self.study.get_trials(deepcopy=False)) - 1
 
     def _improves(self, told: Told) -> bool:
         best = None if self.best is None else self.told[self.best].values[0]
@@ -150,6 +206,7 @@ class CellStudy:
 
     def finished(self, number: int) -> optuna.trial.FrozenTrial:
         """Optuna's own record of a point."""
+        self._catch_up()
         return copy.deepcopy(self.study.get_trials(deepcopy=False)[self._optuna_numbers[number]])
 
     def winners(self) -> list[int]:

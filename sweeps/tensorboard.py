@@ -50,7 +50,7 @@ def hparams(sweep: Sweep, cell: Cell, point: Point, phase: str) -> dict[str, Sca
 def metrics(sweep: Sweep) -> list[str]:
     """The metrics worth a column: those of objectives, constraints and claims."""
     bounded = [name for name in sweep.constraints if name not in sweep.nuisance]
-    claimed = [claim.metric for claim in sweep.claims]
+    claimed = [metric for claim in sweep.claims for metric in claim.all_metrics]
     return list(dict.fromkeys([*(objective.metric for objective in sweep.objectives), *bounded, *claimed]))
 
 
@@ -76,7 +76,7 @@ def _kind(values: Values) -> type:
 
 def write_experiment(folder: Path, parameters: Mapping[str, Values], metrics: Sequence[str]) -> None:
     """Say which columns the HParams table has. Replaces what an earlier life of the run said."""
-    pb = _messages()
+    pb = messages()
     experiment = pb.Experiment(
         time_created_secs=time.time(),
         hparam_infos=[_hparam_info(name, values) for name, values in parameters.items()],
@@ -84,14 +84,14 @@ def write_experiment(folder: Path, parameters: Mapping[str, Values], metrics: Se
     )
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{uuid.uuid4().hex}"
-    records = _Records(unfinished)
+    records = EventFile(unfinished)
     records.write_hparams("experiment", experiment)
     records.close()
     unfinished.replace(folder / EXPERIMENT_FILE)
 
 
 def _hparam_info(name: str, values: Values) -> Any:
-    pb, kind = _messages(), _kind(values)
+    pb, kind = messages(), _kind(values)
     number = {bool: pb.DATA_TYPE_BOOL, float: pb.DATA_TYPE_FLOAT64, str: pb.DATA_TYPE_STRING}[kind]
     # What differs comes first, and only the first columns are shown unasked. TensorBoard's parallel coordinates leave
     # out every trial that lacks one of the columns shown, so a conditional parameter had better not be among them.
@@ -108,7 +108,7 @@ def _hparam_info(name: str, values: Values) -> Any:
 
 
 def _interval(low: Any, high: Any) -> Any:
-    return _messages().Interval(min_value=low, max_value=high)
+    return messages().Interval(min_value=low, max_value=high)
 
 
 class Board:
@@ -124,16 +124,16 @@ class Board:
         folder.mkdir(parents=True, exist_ok=True)
         # TensorBoard reads the files of a run in the order of their names, and the clocks of hosts differ.
         name = f"events.out.tfevents.{attempt:06d}.{socket.gethostname()[:40]}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-        self._records = _Records(folder / name)
+        self._records = EventFile(folder / name)
         self._resumes = attempt > 1
         self._records.write_hparams("session_start_info", _session_start(group, hparams))
 
     def report(self, step: int, metrics: Metrics) -> None:
-        value = _messages().Summary.Value
+        value = messages().Summary.Value
         self._write(step, [value(tag=tag, simple_value=number) for tag, number in metrics.items()])
 
     def image(self, tag: str, step: int, png: bytes) -> None:
-        pb = _messages()
+        pb = messages()
         width, height = struct.unpack(">II", png[16:24])  # every PNG begins with its size
         image = pb.Summary.Image(encoded_image_string=png, width=width, height=height, colorspace=3)
         self._write(step, [pb.Summary.Value(tag=tag, image=image)])
@@ -143,7 +143,7 @@ class Board:
 
     def close(self, outcome: Outcome) -> None:
         """Record how the trial ended, unless it can go on: TensorBoard keeps the first end that it reads."""
-        pb = _messages()
+        pb = messages()
         statuses = {
             Outcome.DONE: pb.STATUS_SUCCESS,
             Outcome.PRUNED: pb.STATUS_UNKNOWN,  # neither a failure nor a full trial
@@ -156,7 +156,7 @@ class Board:
         self._records.close()
 
     def _write(self, step: int, values: Sequence[Any]) -> None:
-        pb = _messages()
+        pb = messages()
         if self._resumes:  # TensorBoard then forgets what earlier attempts wrote at this step and beyond
             self._records.write(step, session_log=pb.SessionLog(status=pb.SessionLog.START))
             self._resumes = False
@@ -164,7 +164,7 @@ class Board:
 
 
 def _session_start(group: str, hparams: Mapping[str, Scalar]) -> Any:
-    start = _messages().SessionStartInfo(group_name=group, start_time_secs=time.time())
+    start = messages().SessionStartInfo(group_name=group, start_time_secs=time.time())
     for name, value in hparams.items():
         if isinstance(value, bool):
             start.hparams[name].bool_value = value
@@ -175,7 +175,7 @@ def _session_start(group: str, hparams: Mapping[str, Scalar]) -> Any:
     return start
 
 
-class _Records:
+class EventFile:
     """An event file, open for writing."""
 
     def __init__(self, path: Path) -> None:
@@ -186,14 +186,14 @@ class _Records:
 
     def write(self, step: int, **what: Any) -> None:
         """Append an event and hand it to the operating system, which keeps it even if this process is killed."""
-        event = _messages().Event(wall_time=time.time(), step=step, **what)
+        event = messages().Event(wall_time=time.time(), step=step, **what)
         self._writer.write(event.SerializeToString())
 
     def write_hparams(self, name: str, message: Any) -> None:
         """Append what the HParams plugin reads under ``_hparams_/<name>``."""
         from tensorboard.plugins.hparams import metadata
 
-        pb = _messages()
+        pb = messages()
         about = metadata.create_summary_metadata(pb.HParamsPluginData(**{name: message}))
         value = pb.Summary.Value(tag=f"_hparams_/{name}", metadata=about, tensor=metadata.NULL_TENSOR)
         self.write(0, summary=pb.Summary(value=[value]))
@@ -203,7 +203,7 @@ class _Records:
 
 
 @cache
-def _messages() -> Any:
+def messages() -> Any:
     """TensorBoard's message types by name. Their modules are generated, and type checkers cannot see into them."""
     modules = (
         "tensorboard.compat.proto.event_pb2",

@@ -1,13 +1,17 @@
 import subprocess
 import sys
+from pathlib import Path
+from typing import get_args
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from analysis.claims import Claim, claims_of, matches, selected
+from analysis.claims import Claim, Expect, claims_of, matches, selected
 from analysis.records import LedgerError
 
 GOOD = {"name": "n", "metric": "m", "where": {"a": 1}, "against": {"a": 2}, "expect": "greater"}
+CORRELATION = {"expect": "correlation_at_least", "metric": "", "metrics": ["a", "b"], "against": None, "low": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -24,9 +28,24 @@ GOOD = {"name": "n", "metric": "m", "where": {"a": 1}, "against": {"a": 2}, "exp
         ({"expect": "between", "low": float("nan")}, "finite number"),
         ({"expect": "increases", "against": None}, "increases needs along, the factor that grows"),
         ({"expect": "decreases", "along": "a"}, "decreases takes no against"),
-        ({"expect": "greater", "along": "a"}, "along belongs to increases or decreases, not to greater"),
+        ({"expect": "greater", "along": "a"}, "along belongs to increases or decreases or peaks_at, not to greater"),
         ({"expect": "better"}, "'greater', 'less'"),
         ({"metrik": "m"}, "Extra inputs"),
+        ({"metric": ""}, "greater needs a metric"),
+        ({"metrics": ["a", "b"]}, "metrics belongs to front_dominates or correlation_at_least, not to greater"),
+        ({"expect": "front_dominates"}, "takes metrics, a list, instead of metric"),
+        ({"expect": "front_dominates", "metric": "", "metrics": ["a"]}, "front_dominates needs two or more metrics"),
+        ({"expect": "front_dominates", "metric": "", "metrics": ["a", "a"]}, "a metric is there twice"),
+        ({**CORRELATION, "metrics": ["a", "b", "c"]}, "correlation_at_least needs two metrics"),
+        ({**CORRELATION, "over": "each"}, "over cells, so it takes no over: each"),
+        ({**CORRELATION, "low": None}, "correlation_at_least needs low, the smallest correlation"),
+        ({**CORRELATION, "low": 1}, "a correlation is at least -1 and below 1"),
+        ({**CORRELATION, "against": {"a": 1}}, "correlation_at_least takes no against"),
+        ({"expect": "peaks_at", "against": None, "low": 8}, "peaks_at needs along, the factor that has the peak"),
+        ({"expect": "peaks_at", "against": None, "along": "a"}, "peaks_at needs low, high or both"),
+        ({"expect": "peaks_at", "against": None, "along": "a", "low": 2, "high": 1}, "low has to be below high"),
+        ({"over": "some"}, "'pooled' or 'each'"),
+        ({"expect": "equal", "margin": "one/two"}, "valid number"),
         ({"name": ""}, "at least 1 character"),
         ({"where": {"a": {"label": 1}}}, "where"),
     ],
@@ -46,6 +65,11 @@ def test_bad_claims_say_what_is_wrong(change, message):
         ({"expect": "between", "high": 1, "against": None}, (-float("inf"), 1)),
         ({"expect": "ratio_at_least", "ratio": 2}, (2, float("inf"))),
         ({"expect": "decreases", "along": "b", "against": None}, (-float("inf"), 0)),
+        ({"expect": "equal", "margin": "8/255"}, (-8 / 255, 8 / 255)),
+        ({"expect": "ratio_at_least", "ratio": "3/2"}, (1.5, float("inf"))),
+        ({"expect": "peaks_at", "along": "b", "against": None, "low": 4, "high": 4}, (0, float("inf"))),
+        ({"expect": "front_dominates", "metric": "", "metrics": ["a", "b"]}, (0, float("inf"))),
+        (CORRELATION, (0.5, float("inf"))),
     ],
 )
 def test_regions(change, region):
@@ -72,9 +96,18 @@ def test_claims_are_frozen():
         ("1", True, False),
         ("nan", "nan", True),
         ("CNN", "cnn", False),
+        ("32", ">= 32", True),
+        ("16", ">= 32", False),
+        ("4/255", "< 8/255", True),
+        ("16", "> 8, < 32", True),
+        ("64", "> 8, < 32", False),
+        ("8", "!= 8", False),
+        ("cnn", "> 8", False),
+        ("> 8", "> 8", True),
+        ("9", "> a", False),
     ],
 )
-def test_levels_match_by_label_number_list_or_pattern(label, wanted, fits):
+def test_levels_match_by_label_number_list_pattern_or_comparison(label, wanted, fits):
     assert matches(label, wanted) is fits
 
 
@@ -104,3 +137,9 @@ def test_analysis_needs_neither_torch_nor_ray_nor_pyplot():
     loaded = loaded_by("analysis.report")
     assert not loaded & {"torch", "ray", "optuna", "matplotlib.pyplot", "scipy.stats"}
     assert not {name.split(".")[0] for name in loaded} & {"sweeps", "cluster", "trainables"}
+
+
+def test_the_examples_of_the_docs_are_claims():
+    page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
+    found = claims_of(yaml.safe_load(page.split("```yaml")[1].split("```")[0]))
+    assert {claim.expect for claim in found} == set(get_args(Expect))

@@ -1,4 +1,5 @@
 import math
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from analysis import figures
 from analysis.claims import Claim
+from analysis.figures import running
+from analysis.figures.attainment import attainment
 from analysis.verdicts import Verdict
 
 HOSTILE = "</text><script>alert(1)</script> & \"q\" 's' $\\frac{1}$ --> \n\x00 日本 🙂 " + "x" * 300
@@ -31,9 +34,50 @@ def answers():
     return pd.DataFrame({"cell": CELLS * 4, "value": np.arange(12) / 12})
 
 
-def fronts():
-    return pd.DataFrame([{"cell": c, "x": 1, "x_low": 0, "x_high": 2, "y": i, "y_low": -1, "y_high": 5}
-                         for i, c in enumerate(CELLS)])  # fmt: skip
+def fronts(seeds=8):
+    random = np.random.default_rng(0)
+    rows = [(c, f"{c}{p}", s, p + random.normal(0, 0.1), p**2 + i) for i, c in enumerate(CELLS) for p in range(4)
+            for s in range(seeds)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["cell", "point", "seed", "x", "y"])
+
+
+def responses(seeds=8):
+    rows = [(c, x, s, x / 9 + s / 50) for c in CELLS for x in (8, 16, 32) for s in range(seeds)]
+    return pd.DataFrame(rows, columns=["series", "x", "seed", "value"])
+
+
+def squares(panels=("",)):
+    rows = [(p, str(x), str(y), x * y) for p in panels for x in range(5) for y in range(4) if x != 3 or y != 2]
+    return pd.DataFrame(rows, columns=["panel", "x", "y", "value"])
+
+
+def tuned(n=40):
+    random = np.random.default_rng(1)
+    frame = pd.DataFrame({"cell": [CELLS[i % 3] for i in range(n)], "x": 10 ** random.uniform(-3, 0, n)})
+    frame = frame.assign(y=random.uniform(size=n), winner=[i < 3 for i in range(n)])
+    return frame.assign(value=-((np.log10(frame["x"]) + 1) ** 2) - frame["y"], name=["sgd", "adam"] * (n // 2))
+
+
+def shares():
+    rows = [(c, p, m, v, v - 0.1, v + 0.1) for c in ["*", *CELLS] for p, v in (("lr", 0.7), (HOSTILE, 0.2))
+            for m in ("fanova", "ped-anova")]  # fmt: skip
+    return pd.DataFrame(rows, columns=["cell", "parameter", "method", "value", "low", "high"])
+
+
+def bins():
+    rows = [(c, s, b, b / 5 + 0.1, b / 5 + 0.05 + s / 100) for c in CELLS for s in range(3) for b in range(5)]
+    return pd.DataFrame(rows, columns=["cell", "seed", "bin", "confidence", "accuracy"])
+
+
+def stopped(points=9):
+    rows = [(c, n, step, n / 10 + step, step == [1, 3, 9][n % 3] and n % 3 < 2) for c in CELLS for n in range(points)
+            for step in (1, 3, 9)[: n % 3 + 1]]  # fmt: skip
+    return pd.DataFrame(rows, columns=["cell", "number", "step", "value", "prune"])
+
+
+def lives():
+    rows = [("tune", 0.0, 100.0), ("tune", 0.0, 50.0), ("confirm", 100.0, 200.0)]
+    return pd.DataFrame(rows, columns=["phase", "began", "ended"])
 
 
 def found():
@@ -50,7 +94,19 @@ DRAWN = {
     "nuisance": lambda: figures.nuisance(points(), LOOKS, "lr", "m", log=True),
     "choices": lambda: figures.nuisance(points(x=["sgd", "adam"] * 6), LOOKS, "optimizer", "m"),
     "answer": lambda: figures.answer(answers(), LOOKS, "m"),
-    "front": lambda: figures.front(fronts(), LOOKS, ("m", "n")),
+    "front": lambda: figures.front(fronts(), LOOKS, ("m", "n"), (True, False)),
+    "front of few seeds": lambda: figures.front(fronts(3), LOOKS, ("m", "n"), (False, True)),
+    "response": lambda: figures.response(responses(), LOOKS, "width", "m", log=True),
+    "response of few seeds": lambda: figures.response(responses(2), LOOKS, "width", "m"),
+    "phase": lambda: figures.phase(squares(), ("width", "depth"), "m"),
+    "phases": lambda: figures.phase(squares(("a", "b", "c")), ("width", "depth"), "m", maximize=False),
+    "contours": lambda: figures.contours(tuned(), LOOKS, ("lr", "decay"), "m", log=(True, False)),
+    "few points": lambda: figures.contours(tuned(6), LOOKS, ("lr", "decay"), "m"),
+    "parallel": lambda: figures.parallel(tuned(), ["x", "y", "name"], "m", log=["x"]),
+    "importance": lambda: figures.importance(shares(), LOOKS, "*"),
+    "calibration": lambda: figures.calibration(bins(), LOOKS),
+    "rungs": lambda: figures.rungs(stopped(), LOOKS, "m"),
+    "utilisation": lambda: figures.utilisation(lives(), 4.0),
     "forest": lambda: figures.forest(found()),
     "no forest": lambda: figures.forest([]),
     "swatch": lambda: figures.swatch(LOOKS["a"]),
@@ -63,7 +119,7 @@ def test_every_figure_is_small_valid_svg_that_repeats(draw):
     assert text == figures.svg(draw(), "f", "label")
     assert ET.fromstring(text.replace("xlink:", "")).tag == "svg"
     assert len(text) < 60_000
-    assert "http" not in text
+    assert not re.search(r"https?://(?!www.w3.org)", text)
 
 
 def test_ids_belong_to_their_figure():
@@ -97,7 +153,7 @@ def test_cells_differ_in_colour_and_in_grey():
 
 
 def test_a_cell_looks_the_same_everywhere():
-    for name in ("curves", "nuisance", "answer", "front"):
+    for name in ("curves", "nuisance", "answer", "front", "response", "importance", "calibration", "rungs"):
         text = figures.svg(DRAWN[name](), "f")
         assert all(style.colour.replace("#0072b2", "var(--blue)") in text for style in LOOKS.values())
 
@@ -127,3 +183,79 @@ def test_bands_are_the_interval_of_the_mean():
     line = axes.lines[0]
     assert line.get_ydata() == pytest.approx(np.arange(1, 11) + 1.5 / 9)
     assert len(axes.collections) == 3
+
+
+def test_the_colour_is_that_of_the_level_and_alone_it_has_a_shape():
+    both = figures.styles({c: c for c in "abcd"}, {"a": "m8", "b": "m9", "c": "v8", "d": "v9"})
+    assert both["a"].colour == both["b"].colour != both["c"].colour == both["d"].colour
+    assert both["a"].marker == both["c"].marker != both["b"].marker
+    alone = figures.styles({c: c for c in "abc"}, {c: [c] for c in "abc"})
+    assert len({s.marker for s in alone.values()}) == len({s.dash for s in alone.values()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("time_s", "time (s)"), ("peak_bytes", "peak (bytes)"), ("loss/test", "loss/test"), ("_s", "_s")],
+)
+def test_axes_have_units(name, shown):
+    assert figures.label(name) == shown
+
+
+@pytest.mark.parametrize(("kind", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_files_repeat(tmp_path, kind, start):
+    contents = []
+    for i in range(2):
+        figures.save(DRAWN["answer"](), tmp_path / f"{i}.{kind}")
+        contents.append((tmp_path / f"{i}.{kind}").read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[0].startswith(start)
+    assert b"var(" not in contents[0]
+
+
+def test_half_of_the_seeds_attain_the_middle():
+    """Three seeds with one point each, at (1, 1), (2, 2) and (3, 3): high x is good, high y is good."""
+    points = pd.DataFrame({"seed": [0, 1, 2], "x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]})
+    best = attainment(points, (True, True))
+    assert best["high"].tolist() == [3, 3, 3]
+    assert best["middle"].tolist()[:2] == [2, 2]
+    assert best["low"].tolist()[0] == 1
+    assert best[["low", "middle"]].iloc[2].isna().all()  # only one seed has an x of 3
+
+
+def test_attainment_does_not_depend_on_the_signs():
+    points = fronts().loc[lambda f: f["cell"] == "a"]
+    up = attainment(points, (True, False))
+    down = attainment(points.assign(x=-points["x"], y=-points["y"]), (False, True))
+    assert down["x"].tolist() == (-up["x"][::-1]).tolist()
+    assert down["middle"].tolist() == pytest.approx((-up["middle"][::-1]).tolist(), nan_ok=True)
+
+
+def test_few_replicates_are_shown():
+    few, many = (figures.response(responses(n), LOOKS, "w", "m").axes[0] for n in (2, 8))
+    assert sum(len(c.get_offsets()) for c in few.collections if hasattr(c, "get_sizes") and len(c.get_sizes())) == 18
+    assert not [c for c in many.collections if hasattr(c, "get_sizes") and len(c.get_sizes())]
+
+
+def test_the_best_square_is_framed():
+    for maximize, place in ((True, (4, 3)), (False, (0, 0))):
+        (frame,) = figures.phase(squares(), ("x", "y"), "m", maximize=maximize).axes[0].patches
+        assert (int(frame.get_x()), int(frame.get_y())) == place
+
+
+def test_a_missing_square_stays_empty():
+    (mesh,) = figures.phase(squares(), ("x", "y"), "m").axes[0].collections
+    assert np.ma.getmaskarray(mesh.get_array()).sum() == 1
+
+
+def test_stopped_points_have_crosses_and_going_points_are_counted():
+    above, below = figures.rungs(stopped(), LOOKS, "m").axes
+    crosses = [c for c in above.collections if len(c.get_offsets()) and c.get_linewidths()[0] == 1]
+    assert sum(len(c.get_offsets()) for c in crosses) == 18
+    assert below.lines[0].get_ydata().tolist() == [27, 18, 9]
+
+
+def test_utilisation_counts_who_runs():
+    whole = running._running(lives(), np.array([0.0, 50.0, 100.0, 200.0]))
+    assert whole.tolist() == [2, 1, 1]
+    inside = running._running(pd.DataFrame({"began": [10.0], "ended": [15.0]}), np.array([0.0, 20.0]))
+    assert inside.tolist() == [0.25]

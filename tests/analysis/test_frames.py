@@ -143,7 +143,7 @@ def test_cells_that_an_edited_sweep_left_behind_are_not_shown(tmp_path):
     folder.decide("run", event="finished", seconds=1.0, cells=["c1"])
     run = load(tmp_path)
     assert run.cells.index.tolist() == ["c1"]
-    assert set(run.trials["cell"]) == {"c0", "c1"}
+    assert set(run.trials["cell"]) == {"c1"}
 
 
 def test_points_of_an_earlier_search_keep_their_params(tmp_path):

@@ -7,6 +7,7 @@ The run is synthetic: its decisions are those of a real search, whose trials are
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from analysis import records
 from cluster.work import Ending, Idle, Report
-from sweeps import resolve, run
+from sweeps import folder, resolve, run
 from sweeps.ledger import Ledger, LedgerSink
 from sweeps.search import Search
 from trainables import registry
@@ -24,7 +25,7 @@ from trainables.api import Order, Outcome
 TRAINABLE = """
 def train(config):
     for step in range(1, 6):
-        yield {"step": step, "loss": (config["lr"] - 0.1) ** 2 + config["a"] / step, "accuracy": 0.5, "speed": 1e3}
+        yield {"loss": (config["lr"] - 0.1) ** 2 + config["a"] / step, "accuracy": 0.5, "speed": 1e3}
 """
 
 SWEEP = """
@@ -39,13 +40,13 @@ seeds: {{tune: 1, confirm: 20}}
 """
 
 
-def make(folder: Path, trials: int) -> Path:
+def make(here: Path, trials: int) -> Path:
     """A finished run whose last confirm trial is missing, so that a resume has something to do."""
-    (folder / "large.py").write_text(TRAINABLE)
-    (folder / "large.yaml").write_text(SWEEP.format(trials=trials, points=trials // 20 - 20))
-    resolved = resolve.load(folder / "large.yaml")
-    made = run.create(resolved, folder / "runs")
-    trainable = registry.find("large.py:train", folder)
+    (here / "large.py").write_text(TRAINABLE)
+    (here / "large.yaml").write_text(SWEEP.format(trials=trials, points=trials // 20 - 20))
+    resolved = resolve.load(here / "large.yaml")
+    made = run.create(resolved, here / "runs")
+    trainable = registry.find("large.py:train", here)
     with Ledger(made).open() as ledger:
         search = Search(resolved.sweep, resolve=trainable.resolve, record=ledger.record)
         for cell in search.cells:
@@ -61,51 +62,61 @@ def _answer(search: Search, made: Path, trainable: registry.Trainable, trials: i
     while answered < trials and not isinstance(planned := search.next(), Idle):
         attempt = search.started(planned.trial)
         sink = LedgerSink(made, Order(trial=planned.trial, trainable="", config={}, seed=0, attempt=attempt))
-        for metrics in trainable.function(planned.config):
-            sink.report(metrics["step"], metrics)
-            search.reported(planned.trial, [Report(metrics["step"], metrics)])
+        for step, metrics in enumerate(trainable.function(planned.config), start=1):
+            sink.report(step, metrics)
+            search.reported(planned.trial, [Report(step, metrics)])
         search.ended(planned.trial, Ending(Outcome.DONE), 0.01)
         answered += 1
     return answered
 
 
-def seconds(folder: Path, *words: str) -> float:
-    """Wall time of a command in a process of its own."""
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "sweeps.cli", *words], cwd=folder, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return time.perf_counter() - began
+def seconds(here: Path, *words: str) -> tuple[float, float]:
+    """Wall and CPU time of a command in a process of its own."""
+    return _seconds(here, "-m", "sweeps.cli", *words)
 
 
-def replay_seconds(made: Path) -> float:
-    """Of what a resume does before the first trial starts."""
+def _seconds(here: Path, *words: str) -> tuple[float, float]:
+    began, before = time.perf_counter(), os.times()
+    done = subprocess.run([sys.executable, *words], cwd=here, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    after = os.times()
+    cpu_s = after.children_user - before.children_user + after.children_system - before.children_system
+    return time.perf_counter() - began, cpu_s
+
+
+def replay_seconds(made: Path) -> tuple[float, float]:
+    """Of what a resume does from the opened ledger to the first trial that it starts."""
     resolved = resolve.load(made / records.LOCK_FILE)
-    trainable = registry.find(resolved.sweep.trainable, run.search_path(made))
-    began = time.perf_counter()
+    trainable = registry.find(resolved.sweep.trainable, folder.search_path(made))
+    began, cpu_began = time.perf_counter(), time.process_time()
     with Ledger(made).open() as ledger:
         search = Search(resolved.sweep, resolve=run.cached_resolve(trainable), record=ledger.record)
-        search.replay(ledger.records)
+        run.replay(search, ledger)
         search.next()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - cpu_began
 
 
-def main(trials: int) -> dict[str, float]:
+RESUME = "from pathlib import Path; from sweeps.run import Options, drive; drive(Path({!r}), Options(inline=True))"
+
+
+def main(trials: int) -> dict[str, tuple[float, float]]:
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        made = make(folder, trials)
+        here = Path(scratch)
+        made = make(here, trials)
         last = next(r["trial"] for r in reversed(records.read_decisions(made).records) if r["kind"] == "done")
         return {
-            "nothing (assay --help)": seconds(folder, "--help"),
-            "assay status": seconds(folder, "status", "large"),
-            "assay runs": seconds(folder, "runs"),
-            "assay rerun, segments": seconds(folder, "rerun", "large", last),
-            "replay of a resume": replay_seconds(made),
-            "assay resume --inline": seconds(folder, "resume", "large", "--inline"),
-            "assay rerun, compacted": seconds(folder, "rerun", "large", last),
+            "assay --help": seconds(here, "--help"),
+            "assay status": seconds(here, "status", "large"),
+            "assay runs": seconds(here, "runs"),
+            "assay rerun": seconds(here, "rerun", "large", last),
+            "resume: replay alone": replay_seconds(made),
+            "resume: all but the report": _seconds(here, "-c", RESUME.format(str(made))),
+            "assay rerun, compacted": seconds(here, "rerun", "large", last),
         }
 
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    for what, time_s in main(count).items():
-        print(f"{what:26} {time_s:6.2f} s")  # noqa: T201
+    print(f"{'':28} wall    CPU")  # noqa: T201
+    for what, (wall_s, cpu_s) in main(count).items():
+        print(f"{what:26} {wall_s:6.2f} {cpu_s:6.2f} s")  # noqa: T201

@@ -59,6 +59,13 @@ RATE = "{low: 1e-3, high: 1.0, log: true}"
 MINIMIZE = "objective: {minimize: loss/validation}"
 TPE = "{sampler: tpe, points: 4}"
 CLAIM_END = "    against: {model.name: cnn}\n    expect: less\n"
+PEAK = "    expect: peaks_at\n    along: model.width\n"
+COMPARED = "    metric: loss/test\n    where: {model.name: mlp}\n" + CLAIM_END
+FRONT = "    where: {model.name: mlp}\n    against: {model.name: cnn}\n    expect: front_dominates\n    metrics: "
+CORRELATION = (
+    "    expect: correlation_at_least\n    low: 1/2\n"
+    "    metrics: [loss/test, parameters]\n    where: {model.width: '4', model.name: '*n*'}\n"
+)
 
 TEXT = [
     Bad("empty", "", "1:1", "empty file"),
@@ -361,6 +368,39 @@ GOAL = [
         "21:12",
         "'model.width'",
     ),
+    Bad(
+        "comparison that no level meets",
+        but("where: {model.name: mlp}", "where: {model.width: '> 16'}"),
+        "19:26",
+        "no cell has this level|'> 16'",
+    ),
+    Bad("peak with all levels inside", but(CLAIM_END, PEAK + "    low: 4\n"), "22:10", "all levels|inside|4, 8, 16"),
+    Bad("peak with all levels outside", but(CLAIM_END, PEAK + "    high: 8/255\n"), "22:11", "all levels|outside"),
+    Bad(
+        "peak along words", but(CLAIM_END, PEAK.replace("width", "name") + "    low: 4\n"), "21:12", "no numbers|'mlp'"
+    ),
+    Bad("peak without a range", but(CLAIM_END, PEAK), "17:5", "peaks_at needs low, high or both"),
+    Bad(
+        "front without goals", but(COMPARED, FRONT + "[loss/test, parameters]\n"), "21:26", "no objective|'parameters'"
+    ),
+    Bad("front of an unknown metric", but(COMPARED, FRONT + "[loss/test, los]\n"), "21:26", "unknown metric|'los'"),
+    Bad("front of one metric", but(COMPARED, FRONT + "[loss/test]\n"), "17:5", "two or more metrics"),
+    Bad(
+        "front that names a metric",
+        but("expect: less", "expect: front_dominates"),
+        "17:5",
+        "front_dominates takes metrics, a list, instead of metric",
+    ),
+    Bad("correlation of one metric", but(COMPARED, CORRELATION.replace("loss/test, ", "")), "17:5", "two metrics"),
+    Bad(
+        "correlation that cannot be",
+        but(COMPARED, CORRELATION.replace("1/2", "3/2")),
+        "17:5",
+        "at least -1 and below 1",
+    ),
+    Bad("correlation over one cell", but(COMPARED, CORRELATION), "18:13", "too few cells|got 1|3 or more"),
+    Bad("unknown way to pool", but("expect: less", "expect: less\n    over: every"), "22:11", "unknown value|'every'"),
+    Bad("margin that is no number", but("expect: less", "expect: equal\n    margin: 1/x"), "22:13", "a number|'1/x'"),
     Bad("claims without seeds", but("confirm: 3", "confirm: 1"), "15:27", "confirm seeds|got 1|at least 2"),
     Bad(
         "cmaes with several objectives",

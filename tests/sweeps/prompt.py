@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -51,6 +52,7 @@ class Said:
 class User:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.reports = True  # whether `assay` in this process writes a report at the end of a run, which takes a while
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -59,9 +61,12 @@ class User:
         return path
 
     def bowl(self, **keys: str) -> None:
-        """``bowl.py`` and ``bowl.yaml``, with some top-level keys of the sweep changed or added."""
-        kept = [line for line in SWEEP.strip().splitlines() if line.partition(":")[0] not in keys]
+        """``bowl.py``, and ``bowl.yaml`` with some top-level keys of the sweep changed or added."""
         self.write("bowl.py", TRAINABLE)
+        self.bowl_sweep(**keys)
+
+    def bowl_sweep(self, **keys: str) -> None:
+        kept = [line for line in SWEEP.strip().splitlines() if line.partition(":")[0] not in keys]
         self.write("bowl.yaml", "\n".join([*kept, *(f"{key}: {value}" for key, value in keys.items()), ""]))
 
     def assay(self, *words: str) -> Said:
@@ -72,6 +77,8 @@ class User:
             stack.enter_context(contextlib.redirect_stdout(out))
             stack.enter_context(contextlib.redirect_stderr(err))
             stack.enter_context(mock.patch.object(sys, "argv", ["assay", *words]))
+            if not self.reports and words[0] in ("run", "resume"):
+                stack.enter_context(mock.patch.object(cli, "_write_report"))
             for console in (cli.out, cli.err):
                 stack.enter_context(mock.patch.object(console, "_width", 200))
             try:
@@ -109,6 +116,11 @@ class User:
         """The only run."""
         (run,) = self.runs
         return run
+
+
+def in_one_line(text: str) -> str:
+    """Without the wrapping and the boxes of a table."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
 
 
 def decisions(run: Path, *kinds: str) -> list[records.Record]:

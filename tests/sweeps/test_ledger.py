@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from analysis import records
+from analysis.segments import compact
 from cluster.work import Report
 from sweeps.ledger import Ledger, LedgerSink, RunError
 from trainables.api import Order
@@ -83,6 +84,18 @@ def test_of_a_step_that_two_attempts_reported_the_last_counts(tmp_path):
     assert Ledger(tmp_path).history()["t1"] == [
         Report(step, {"loss": value}) for step, value in ((1, 11.0), (2, 12.0), (3, 23.0), (4, 24.0))
     ]
+
+
+def test_compacted_history_is_the_same_with_all_its_metrics(tmp_path):
+    for trial in ("t1", "t2"):
+        sink = LedgerSink(tmp_path, order(trial))
+        for step in (1, 2, 3):
+            sink.report(step, {"loss": 1 / step, "accuracy": 0.1 * step, "speed": 1e3})
+    written = Ledger(tmp_path).history()
+    compact(tmp_path)
+    assert not list(tmp_path.glob(records.SEGMENTS))
+    assert Ledger(tmp_path).history() == written
+    assert Ledger(tmp_path).history("t2") == {"t2": written["t2"]}
 
 
 def test_second_driver_is_refused_and_told_who_holds_the_run(tmp_path):

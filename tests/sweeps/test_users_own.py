@@ -48,6 +48,12 @@ def train(config: Config, trial):
 SIBLING = "from own_sibling import square\n\ndef train(config):\n    return {'loss': square(config['lr'])}\n"
 
 
+@pytest.fixture
+def user(user):
+    user.reports = False
+    return user
+
+
 def run_it(user, trainable: str):
     user.write("own.yaml", SWEEP.format(trainable=trainable))
     said = user.assay("run", "own.yaml", "--inline")
