@@ -14,12 +14,11 @@ from numpy.typing import ArrayLike
 from analysis import stats
 from analysis.stats import LEVEL, Floats
 
-_RESAMPLES = 2000
 _SEED = 0
 
 
-def permutation(a: ArrayLike, b: ArrayLike, *, paired: bool) -> float:
-    """Two-sided p value of a difference in means: exact if there are few replicates, else of 9,999 permutations.
+def permutation(a: ArrayLike, b: ArrayLike, *, paired: bool, resamples: int = 9999) -> float:
+    """Two-sided p value of a difference in means: exact if no more permutations exist than ``resamples``.
 
     Paired, the signs of the differences are permuted: with five seeds p cannot fall below 1/16, so nothing is ever
     significant at 5 %.
@@ -37,7 +36,7 @@ def permutation(a: ArrayLike, b: ArrayLike, *, paired: bool) -> float:
         (lambda d, axis: np.mean(d, axis=axis)) if paired else _difference,
         permutation_type=kind,
         vectorized=True,
-        n_resamples=9999,
+        n_resamples=resamples,
         rng=np.random.default_rng(_SEED),
     )
     return float(found.pvalue)

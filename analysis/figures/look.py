@@ -186,8 +186,13 @@ def log_x(axes: Axes) -> None:
     axes.set_xscale("log")
     if high < 30 * low:  # hardly a decade has hardly a power of ten
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    plain_log(axes.xaxis)
+
+
+def plain_log(axis: Any) -> None:
+    """Numbers instead of powers, which would be formulas."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def bare(axes: Axes) -> None:

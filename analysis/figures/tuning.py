@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 
-from analysis.figures.look import FAINT, INK, MANY, SHADES, Style, label, log_x, sheet, styled, ticks
+from analysis.figures.look import FAINT, INK, MANY, SHADES, Style, label, log_x, plain_log, sheet, styled, ticks
 from analysis.wording import number, param, plain
 
 _ENOUGH = 8  # points for a surface between them
@@ -115,6 +115,7 @@ def _surface(axes: Axes, rows: pd.DataFrame, scale: Normalize, log: tuple[bool, 
     for axis, logarithmic in zip((axes.xaxis, axes.yaxis), log, strict=True):
         if logarithmic:
             getattr(axes, f"set_{axis.axis_name}scale")("log")
+            plain_log(axis)
         else:
             ticks(axis)
 

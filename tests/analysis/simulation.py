@@ -128,10 +128,10 @@ TESTS: list[tuple[str, bool, int, Callable[[Draw], float]]] = [
         lambda d: comparisons.equivalence(d(top=2), d(), 2, paired=True),
     ),
     ("trend over four levels, t", True, 5000, lambda d: stats.trend(d(4)).p_value()),
-    ("permutation, paired", False, 1000, lambda d: comparisons.permutation(d(), d(), paired=True)),
-    ("permutation, unpaired", False, 500, lambda d: comparisons.permutation(d(), d(), paired=False)),
+    ("permutation, paired", False, 1000, lambda d: comparisons.permutation(d(), d(), paired=True, resamples=499)),
+    ("permutation, unpaired", False, 1000, lambda d: comparisons.permutation(d(), d(), paired=False, resamples=499)),
     ("Page's trend", False, 2000, lambda d: trends.page(d(4))),
-    ("Jonckheere's trend", False, 1000, lambda d: trends.jonckheere(list(d(4).T), permutations=199)),
+    ("Jonckheere's trend", False, 1000, lambda d: trends.jonckheere(list(d(4).T), permutations=99)),
 ]
 
 IQM = {noise: truth_of("iqm", noise) for noise in NOISES}

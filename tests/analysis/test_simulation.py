@@ -23,7 +23,7 @@ def test_intervals_of_verdicts_cover():
 def test_no_test_rejects_what_is_true_too_often():
     for row in simulation.size():
         for (noise, n), rate in row.rates.items():
-            error = 3 * np.sqrt(0.05 * 0.95 / 500) if not row.used else 0.0  # of those with few repetitions
+            error = 3 * np.sqrt(0.05 * 0.95 / 1000) if not row.used else 0.0  # of those with few repetitions
             most = 0.06 if noise in MODERATE else 0.08
             assert rate <= most + error, (row.name, noise, n, rate)
 

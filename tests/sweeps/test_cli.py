@@ -33,7 +33,7 @@ def test_help_of_a_command_explains_its_arguments_and_options(user, command):
 def test_without_arguments_help_is_shown(user):
     said = user.assay()
     assert "Commands" in said.out + said.err
-    assert user.assay("chek").code == 2
+    assert user.assay("checks").code == 2
 
 
 # --- check and plan --------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_plan_counts_the_trials_of_scale_and_overrides(user, options, trials):
         (["--scale", "smok"], "unknown scale: got 'smok'; did you mean 'smoke'?"),
         (["--set", "search.points"], "--set: not an override: got 'search.points', expected key=value"),
         (["--set", "search.points=many"], "--set search.points"),
-        (["--set", "serch.points=3"], "did you mean 'search'?"),
+        (["--set", "searc.points=3"], "did you mean 'search'?"),
     ],
 )
 def test_wrong_overrides_are_refused_in_one_line(user, options, line):
@@ -168,7 +168,7 @@ def test_explain_shows_fields_ranges_and_metrics(user):
 
 
 def test_explain_of_an_unknown_trainable_names_the_nearest(user):
-    said = user.assay("explain", "supervised.clasify")
+    said = user.assay("explain", "supervised.classifi")
     assert said.code == 2
     assert len(said.lines) == 1
     assert "did you mean 'supervised.classify'?" in said.err

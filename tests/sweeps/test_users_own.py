@@ -148,8 +148,8 @@ def test_generator_is_not_told_apart_by_its_randomness(user):
 @pytest.mark.parametrize(
     ("trainable", "code", "line"),
     [
-        ("onw.py:train", PLAIN, "did you mean 'own.py'?"),
-        ("own.py:trian", PLAIN, "did you mean 'train'?"),
+        ("owm.py:train", PLAIN, "did you mean 'own.py'?"),
+        ("own.py:trainn", PLAIN, "did you mean 'train'?"),
         ("own.py:train", "import no_such_module\n", "own.py:1: ModuleNotFoundError"),
         ("own.py:train", "def train(:\n", "own.py:1: syntax error"),
         ("own.py:train", "def train():\n    pass\n", "expected (config) or (config, trial)"),
