@@ -1,6 +1,6 @@
 """Bootstrap and rank intervals of means, medians and interquartile means over replicates.
 
-None of them decides a claim: with five replicates the bootstrap covers about 85 % where it says 95 %. They are here for
+None of them decides a claim: with five replicates the bootstrap covers about 80 % where it says 95 %. They are here for
 many replicates, and for statistics that have no better interval. docs/claims.md has the coverage of each.
 """
 
