@@ -74,7 +74,7 @@ def rank_agreement(run: Run) -> pd.DataFrame:
     if target is None:
         return pd.DataFrame(columns=columns)
     found = optimism(run)
-    found = found.loc[np.isfinite(found["optimism"])]
+    found = found.loc[np.isfinite(found["optimism"].astype(float))]
     cells = len(found)
     mean = _over_cells(list(fresh(run, target).values()), found["optimism"])
     note = "" if cells >= _FEWEST_CELLS else f"{count(cells, 'cell')}; it takes {_FEWEST_CELLS}"

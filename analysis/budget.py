@@ -148,7 +148,7 @@ def sentences(run: Run) -> list[str]:
 
 
 def _of_doubling(found: pd.DataFrame, metric: str) -> Iterator[str]:
-    known = found.loc[np.isfinite(found["gain"]) & np.isfinite(found["noise"])]
+    known = found.loc[np.isfinite(found["gain"].astype(float)) & np.isfinite(found["noise"].astype(float))]
     if len(found) and known.empty:
         yield "Whether the search was long enough cannot be told without confirm seeds and finished points."
         return

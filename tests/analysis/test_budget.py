@@ -174,3 +174,16 @@ def test_several_objectives_have_no_single_best(tmp_path):
     assert isinstance(expected_best(run), pd.DataFrame)
     assert len(expected_best(run)) == len(doubling(run)) == len(rank_agreement(run)) == len(optimism(run)) == 0
     assert sentences(run) == []
+
+
+@pytest.mark.parametrize("started", [0, 3])
+def test_a_run_that_has_only_begun_raises_nothing(tmp_path, started):
+    folder = Folder(tmp_path, lock({"f": ["a", "b"]}, objective={"maximize": "m"}))
+    for cell in ("a", "b"):
+        folder.decide("cell", cell=cell, levels={"f": cell})
+        for n in range(started):
+            folder.plan(f"{cell}{n}", cell, "tune", f"p{n}", 0)
+            folder.decide("started", trial=f"{cell}{n}", attempt=1)
+    run = load(tmp_path)
+    assert not [line for line in sentences(run) if any(mark.isdigit() for mark in line.replace("2 cells", ""))]
+    assert rank_agreement(run)["tau"].isna().all()
