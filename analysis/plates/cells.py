@@ -15,6 +15,7 @@ from analysis import figures
 from analysis.answers import named
 from analysis.claims import number
 from analysis.figures.look import INK, SHADES
+from analysis.plates.fits import drawn, fitted, sentence
 from analysis.plates.scene import Panel, Plate, Scene, numeric
 from analysis.replicates import objectives, replicates, shown_metrics
 from analysis.wording import DASH, plain
@@ -113,12 +114,15 @@ def _response(scene: Scene, known: pd.DataFrame, factor: str, place: int) -> Pla
     )
     frame = frame.groupby(["series", "x", "seed"], sort=False, as_index=False).agg(value=("value", "mean"))
     looks = _series(scene, known, kept)
-    drawn = figures.response(frame, looks, factor, scene.target.metric, log=_wide(frame["x"].to_numpy(dtype=float)))
+    fits = fitted(frame)
+    wide = _wide(frame["x"].to_numpy(dtype=float))
+    shown = figures.response(frame, looks, factor, scene.target.metric, log=wide, fits=drawn(fits))
     caption = "Means over confirm seeds with 95 % bands; the dots are replicates where a cell has fewer than five."
     if left := [plain(f, 40) for f in others if f not in kept]:
         caption += f" Averaged over {' and '.join(left)}."
+    caption = " ".join([caption, *(sentence(name if len(looks) > 1 else "", fit) for name, (fit, _) in fits.items())])
     key = tuple((_swatch(style, f"key{place}-{i}"), name) for i, (name, style) in enumerate(looks.items()))
-    panels = (Panel(f"response{place}", f"{scene.target.metric} along {factor}", drawn),)
+    panels = (Panel(f"response{place}", f"{scene.target.metric} along {factor}", shown),)
     return Plate(f"Along {plain(factor, 60)}", caption, panels, key=key if len(key) > 1 else ())
 
 
