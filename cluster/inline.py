@@ -1,34 +1,42 @@
-"""Runs trials one after the other in this process, without Ray: for tests, for a debugger, for small things."""
+"""Runs trials in this process, without Ray: for tests, for a debugger, for small things."""
 
 from __future__ import annotations
 
-from cluster.work import Ending, Idle, OpenSink, Report, Source
-from trainables.api import Order, Outcome
-from trainables.attempt import Attempt
+from dataclasses import replace
+
+from cluster.placement import Sizes
+from cluster.stacked import Stacked
+from cluster.traffic import Traffic
+from cluster.work import Batch, Idle, OpenSink, Source
+from trainables.api import Ending, Outcome
+
+_HERE = "this process"
 
 
-def run(source: Source, open_sink: OpenSink) -> None:
-    """Run what ``source`` gives out until it has no more, or is stopping."""
-    while not source.stopping:
-        order = source.next()
-        if not isinstance(order, Order):
-            assert order is Idle.FINISHED, "waiting for a trial although none is running"
-            return
-        source.started(order.trial)
-        ending = _run(source, Attempt(order, open_sink(order)))
-        source.ended(order.trial, ending)
-        if ending.outcome == Outcome.CANCELLED and not source.stopping:
-            raise KeyboardInterrupt
-
-
-def _run(source: Source, attempt: Attempt) -> Ending:
+def run(source: Source, open_sink: OpenSink, sizes: Sizes | None = None) -> None:
+    """Run what ``source`` gives out until it has no more, or is stopping. Without ``sizes`` trials run one by one."""
+    traffic = Traffic(source, open_sink, sizes or Sizes(1), remote=False)
     try:
-        for step, metrics in attempt:
-            go_on = source.reported(attempt.order.trial, [Report(step, metrics)])
-            if not go_on:
-                attempt.close(Outcome.PRUNED)
-            elif source.stopping:
-                attempt.close(Outcome.CANCELLED)
+        while not isinstance(work := traffic.next(_HERE), Idle):
+            traffic.started(_HERE)
+            _run(traffic, Stacked(replace(work, judged=True)))
     finally:
-        attempt.close(Outcome.CANCELLED)
-    return attempt.ending
+        traffic.settle()
+    assert work is Idle.FINISHED, "waiting for a trial although none is running"
+
+
+def _run(traffic: Traffic, stacked: Stacked) -> None:
+    try:
+        while traffic.busy(_HERE):
+            batch = stacked.next_batch()
+            stacked.drop(traffic.take(_HERE, batch))
+            stacked.add(traffic.more(_HERE, batch))
+            if _interrupted(batch) and not traffic.stopping:
+                raise KeyboardInterrupt
+    finally:
+        stacked.close()
+        traffic.end(_HERE, Ending(Outcome.CANCELLED))
+
+
+def _interrupted(batch: Batch) -> bool:
+    return any(ending.outcome == Outcome.CANCELLED for ending in batch.endings.values())

@@ -1,10 +1,17 @@
-"""How many trials fit into a cluster at a time."""
+"""How many trials fit into a cluster at a time, and how many of them one process stacks."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
+
+from trainables.api import Order
 
 Node = Mapping[str, float]
 """What one machine has, such as ``{"CPU": 8, "GPU": 2}``."""
@@ -69,3 +76,48 @@ def _too_much(resources: Resources, machines: Sequence[Node], places: int) -> st
 
 def _amount(cpus: float, gpus: float) -> str:
     return f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+
+
+_MOST_AT_ONCE = 512  # trials that a process is handed before it knows how many it can stack
+
+
+class Sizes:
+    """How many trials a process stacks: a given number, or what processes have found out, remembered between runs."""
+
+    def __init__(self, fixed: int | None = None, memory: Path | None = None) -> None:
+        self._fixed, self._memory = fixed, memory
+        self._known: dict[str, int] = {}
+        with contextlib.suppress(OSError, ValueError):  # what cannot be read is found out again
+            self._known = json.loads(memory.read_text(encoding="utf-8")) if memory else {}
+
+    @property
+    def most(self) -> int:
+        """How many trials a process is handed at a time."""
+        return self._fixed or _MOST_AT_ONCE
+
+    def of(self, order: Order) -> int | None:
+        """None if the process has to find out."""
+        return self._fixed or self._known.get(_name(order))
+
+    def learn(self, order: Order, size: int) -> None:
+        self._known[_name(order)] = size
+        if self._memory:
+            with contextlib.suppress(OSError):  # then the next run finds out again
+                _write(self._memory, self._known)
+
+
+def _name(order: Order) -> str:
+    return f"{order.shape} on {'cuda' if order.gpus else 'cpu'} with {order.threads} threads"
+
+
+def _write(path: Path, known: Mapping[str, int]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as draft:
+        json.dump(known, draft, indent=1)
+    Path(draft.name).replace(path)
+
+
+def memory_of_sizes() -> Path:
+    """Where sizes are remembered: in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "assay" / "cohorts.json"

@@ -1,75 +1,113 @@
-"""Carries what happens in Tune to the source."""
+"""Carries what happens in the processes of a backend to the source."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
+from cluster.placement import Sizes
 from cluster.work import Batch, Ending, Idle, OpenSink, Source, Work
 from trainables.api import Order, Outcome
 
 
 class Traffic:
-    """Trials are known by Tune's ids here. Each order that is taken from the source has exactly one ending.
+    """Each process has a place here, by a name that the backend gives it, and each order has exactly one ending.
 
-    An error of the source must not vanish in Tune: it stops everything, and ``settle`` raises it.
+    An error of the source must not vanish in a backend: it stops everything, and ``settle`` raises it.
     """
 
-    def __init__(self, source: Source, open_sink: OpenSink, cpus: float = 1) -> None:
-        self._source, self._open_sink, self._cpus = source, open_sink, cpus
-        self._live: dict[str, Order] = {}  # by Tune's trial id
+    def __init__(
+        self,
+        source: Source,
+        open_sink: OpenSink,
+        sizes: Sizes,
+        *,
+        cpus: float = 1,
+        sharing: int = 1,
+        remote: bool = True,
+    ) -> None:
+        """``sharing``: how many processes there are. ``remote``: they are not this one, where Ctrl-C is pressed."""
+        self._source, self._open_sink, self._sizes = source, open_sink, sizes
+        self._cpus, self._sharing, self._remote = cpus, sharing, remote
+        self._live: dict[str, dict[str, Order]] = {}  # by place and trial
         self._failure: Exception | None = None
 
     @property
     def stopping(self) -> bool:
         return self._failure is not None or self._source.stopping
 
-    def next(self, trial_id: str) -> Work | Idle:
-        order: Order | Idle = Idle.FINISHED
+    def next(self, place: str) -> Work | Idle:
+        orders = Idle.FINISHED
         if not self.stopping:
             with self._guarded():
-                order = self._source.next()
-        if isinstance(order, Idle):
-            return order
-        self._live[trial_id] = order
-        return Work(order, self._open_sink, self._source.judges_reports, self._cpus)
+                orders = self._source.next(self._sizes.most, self._sharing)
+        if isinstance(orders, Idle):
+            return orders
+        self._live[place] = {order.trial: order for order in orders}
+        size = self._sizes.of(orders[0])
+        return Work(tuple(orders), self._open_sink, self._source.judges_reports, self._cpus, size)
 
-    def started(self, trial_id: str) -> None:
+    def started(self, place: str) -> None:
         with self._guarded():
-            self._source.started(self._live[trial_id].trial)
+            for trial in self._live[place]:
+                self._source.started(trial)
 
-    def take(self, trial_id: str, batch: Batch) -> Outcome | None:
-        """Pass on a batch; how the trial has ended, or has to end now, or None if it goes on."""
-        go_on = True
+    def busy(self, place: str) -> bool:
+        """Whether any of its trials goes on."""
+        return bool(self._live.get(place))
+
+    def take(self, place: str, batch: Batch) -> dict[str, Outcome]:
+        """Pass on a batch; the trials that have to end now."""
+        live = self._live[place]
+        if batch.size and live:
+            self._sizes.learn(next(iter(live.values())), batch.size)
+        stops: dict[str, Outcome] = {}
         with self._guarded():
-            if batch.reports:
-                go_on = self._source.reported(self._live[trial_id].trial, batch.reports)
-        ending = batch.ending or self._verdict(go_on)
-        if ending:
-            self.end(trial_id, ending)
-        return ending.outcome if ending else None
+            for trial, report in batch.reports:
+                if trial in live and trial not in stops and not self._source.reported(trial, [report]):
+                    stops[trial] = Outcome.PRUNED
+        for trial, ending in batch.endings.items():
+            self._end(place, trial, replace(ending, seconds=batch.seconds.get(trial)))
+        if self.stopping:
+            stops = dict.fromkeys(live, Outcome.CANCELLED)
+        stops = {trial: outcome for trial, outcome in stops.items() if trial in live}
+        for trial, outcome in stops.items():
+            self._end(place, trial, Ending(outcome, seconds=batch.seconds.get(trial)))
+        return stops
 
-    def _verdict(self, go_on: bool) -> Ending | None:
-        if not go_on:
-            return Ending(Outcome.PRUNED)
-        return Ending(Outcome.CANCELLED) if self.stopping else None
-
-    def end(self, trial_id: str, ending: Ending) -> None:
-        if order := self._live.pop(trial_id, None):
+    def more(self, place: str, batch: Batch) -> tuple[Order, ...]:
+        """Trials for the places that are free in a cohort that goes on."""
+        live, orders = self._live[place], ()
+        if batch.free and live and not self.stopping:
             with self._guarded():
-                self._source.ended(order.trial, self._checked(ending))
+                orders = tuple(self._source.alike(next(iter(live)), batch.free, self._sharing))
+                live.update({order.trial: order for order in orders})
+                for order in orders:
+                    self._source.started(order.trial)
+        return orders
+
+    def end(self, place: str, ending: Ending) -> None:
+        """End what is left in a place."""
+        for trial in list(self._live.get(place, ())):
+            self._end(place, trial, ending)
+
+    def _end(self, place: str, trial: str, ending: Ending) -> None:
+        if self._live[place].pop(trial, None):
+            with self._guarded():
+                self._source.ended(trial, self._checked(ending))
 
     def _checked(self, ending: Ending) -> Ending:
-        """A trial that nobody stopped was not cancelled: its trainable raised KeyboardInterrupt."""
-        if ending.outcome == Outcome.CANCELLED and not self.stopping:
-            return Ending(Outcome.FAILED, f"the trainable raised KeyboardInterrupt: {ending.error}")
+        """A trial elsewhere that nobody stopped was not cancelled: its trainable raised KeyboardInterrupt."""
+        if ending.outcome == Outcome.CANCELLED and self._remote and not self.stopping:
+            return Ending(Outcome.FAILED, f"the trainable raised KeyboardInterrupt: {ending.error}", ending.seconds)
         return ending
 
     def settle(self) -> None:
-        """Close what Tune has left open, and raise what the source has raised."""
-        for trial_id in list(self._live):
+        """Close what the backend has left open, and raise what the source has raised."""
+        for place in self._live:
             outcome = Outcome.CANCELLED if self.stopping else Outcome.LOST
-            self.end(trial_id, Ending(outcome, "Tune ended before the trial"))
+            self.end(place, Ending(outcome, "the process ended before the trial"))
         if self._failure:
             raise self._failure
 

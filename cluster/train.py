@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import ray
@@ -16,7 +17,7 @@ from ray.tune import Trainable
 
 from cluster.relay import Relay
 from cluster.work import Batch, Ending, Report, Work
-from trainables.api import Metrics, Order, Outcome
+from trainables.api import Nowhere, Order, Outcome
 from trainables.attempt import Attempt
 
 _BATCH_S = 0.5  # how long the Tune actor waits for a report before it looks around
@@ -33,13 +34,20 @@ class GroupTrial(Trainable):
         self._error = ""
         self.config = {}  # Tune would send it back with each result
 
+    @property
+    def _order(self) -> Order:
+        (order,) = self._work.orders
+        return order
+
     def step(self) -> dict[str, Any]:
         if self._relay is None:
             self._relay = ray.remote(num_cpus=0)(Relay).remote()
             self._fit.start()
         alive = self._fit.is_alive()
         reports: Any = ray.get(self._relay.take.remote(_BATCH_S if alive else 0))
-        return {"batch": Batch(reports, None if alive or reports else self._ending())}
+        trial = self._order.trial
+        endings = {} if alive or reports else {trial: self._ending()}
+        return {"batch": Batch(tuple((trial, report) for report in reports), endings)}
 
     def _ending(self) -> Ending:
         told: Any = ray.get(self._relay.ending.remote())
@@ -49,7 +57,7 @@ class GroupTrial(Trainable):
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
 
-        order, cpus = self._work.order, self._work.cpus
+        order, cpus = self._order, self._work.cpus
         with tempfile.TemporaryDirectory(prefix="assay-train-") as storage:
             trainer = TorchTrainer(
                 work_together,
@@ -70,8 +78,12 @@ class GroupTrial(Trainable):
             except Exception as error:  # noqa: BLE001 - told to the driver as the ending of the attempt
                 self._error = f"the workers of the attempt died\n{error}"
 
+    def drop(self, outcomes: Mapping[str, Outcome]) -> None:
+        """End the attempt; called by the driver before Tune stops the trial."""
+        self.finish(outcomes[self._order.trial])
+
     def finish(self, outcome: Outcome) -> None:
-        """End the attempt, and wait until its workers are gone; called by the driver before Tune stops the trial."""
+        """End the attempt, and wait until its workers are gone."""
         if self._relay and self._fit.is_alive():
             ray.get(self._relay.decide.remote(outcome))
             self._fit.join(_GRACE_S)
@@ -89,27 +101,16 @@ class GroupTrial(Trainable):
 # --- in the workers --------------------------------------------------------------------------------------------------
 
 
-class Nowhere:
-    """The sink of all ranks but the first."""
-
-    def report(self, step: int, metrics: Metrics) -> None: ...
-
-    def image(self, tag: str, step: int, png: bytes) -> None: ...
-
-    def note(self, key: str, value: Any) -> None: ...
-
-    def close(self, outcome: Outcome) -> None: ...
-
-
 def work_together(config: dict[str, Any]) -> None:
     """Run the attempt in every worker alike. Rank 0 decides, after each report, whether it goes on."""
     from ray.train import get_context
     from ray.train.collective import broadcast_from_rank_zero
 
     work, relay, rank = config["work"], config["relay"], get_context().get_world_rank()
-    _take_device(work.order)
-    sink = Nowhere() if rank else work.open_sink(work.order)
-    attempt = Attempt(work.order, sink, rank=rank, world_size=get_context().get_world_size())
+    (order,) = work.orders
+    _take_device(order)
+    sink = Nowhere() if rank else work.open_sink(order)
+    attempt = Attempt(order, sink, rank=rank, world_size=get_context().get_world_size())
     for step, metrics in attempt:
         verdict: Any = None
         if rank == 0:

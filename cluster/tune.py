@@ -23,7 +23,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from cluster import placement
-from cluster.placement import Resources
+from cluster.placement import Resources, Sizes
 from cluster.solo import SoloTrial
 from cluster.traffic import Traffic
 from cluster.work import Batch, Ending, Idle, OpenSink, Source
@@ -44,14 +44,21 @@ _ENVIRONMENT = {
 }
 
 
-def run(source: Source, open_sink: OpenSink, *, resources: Resources, max_concurrent: int | None = None) -> None:
+def run(
+    source: Source,
+    open_sink: OpenSink,
+    *,
+    resources: Resources,
+    max_concurrent: int | None = None,
+    sizes: Sizes | None = None,
+) -> None:
     """Run what ``source`` gives out until it has no more, or is stopping. Ray has to be up.
 
-    ``max_concurrent`` is how many trials run at a time at most; as many as fit if None. Raises PlacementError if not
-    one fits, and whatever the source raises.
+    ``max_concurrent`` is how many processes run trials at a time at most; as many as fit if None. ``sizes`` says how
+    many trials a process may stack; one if None. Raises PlacementError if not one fits, and whatever the source raises.
     """
     at_once = placement.concurrent(resources, placement.nodes(), max_concurrent)
-    traffic = Traffic(source, open_sink, resources.cpus)
+    traffic = Traffic(source, open_sink, sizes or Sizes(1), cpus=resources.cpus, sharing=at_once)
     with tempfile.TemporaryDirectory(prefix="assay-tune-") as storage, _quietly():
         tune.run(
             _process(resources),
@@ -126,12 +133,12 @@ class _Schedule(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         batch: Batch = result["batch"]
-        outcome = self._traffic.take(trial.trial_id, batch)
-        if outcome is None:
-            return TrialScheduler.CONTINUE
-        if batch.ending is None and (actor := _actor(trial)):
-            actor.finish.remote(outcome)
-        return TrialScheduler.STOP
+        actor = _actor(trial)
+        if (stops := self._traffic.take(trial.trial_id, batch)) and actor:
+            actor.drop.remote(stops)
+        if (orders := self._traffic.more(trial.trial_id, batch)) and actor:
+            actor.add.remote(orders)
+        return TrialScheduler.CONTINUE if self._traffic.busy(trial.trial_id) else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         killed = trial.trial_id in self._killed

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -26,7 +26,13 @@ class Report:
 class Source(Protocol):
     """Gives out trials and is told what became of them. Called from one thread."""
 
-    def next(self) -> Order | Idle: ...
+    def next(self, most: int = 1, sharing: int = 1) -> Sequence[Order] | Idle:
+        """Up to so many trials of one shape: a fair part of all there is, if so many processes share it."""
+        ...
+
+    def alike(self, trial: str, most: int, sharing: int = 1) -> Sequence[Order]:
+        """Up to so many more trials of the shape of one that runs."""
+        ...
 
     def started(self, trial: str) -> None: ...
 
@@ -55,20 +61,24 @@ OpenSink = Callable[[Order], Sink]
 
 @dataclass(frozen=True)
 class Work:
-    """What the process of an attempt is handed."""
+    """What a process is handed: one trial, or several of one shape."""
 
-    order: Order
+    orders: tuple[Order, ...]
     open_sink: OpenSink
-    judged: bool = False  # whether each report has to be asked about before the trial goes on
+    judged: bool = False  # whether each report has to be asked about before a trial goes on
     cpus: float = 1  # of each process
+    size: int | None = None  # of a cohort; None: the process finds out
 
     def __repr__(self) -> str:
-        return f"Work({self.order.trial})"
+        return f"Work({', '.join(order.trial for order in self.orders)})"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What comes back: the reports since the last batch, and the ending if there is one."""
+    """What comes back: the reports since the last batch, in the order in which they were made, and endings."""
 
-    reports: tuple[Report, ...]
-    ending: Ending | None = None
+    reports: tuple[tuple[str, Report], ...] = ()
+    endings: Mapping[str, Ending] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)  # by trial, its share of what they took together
+    free: int = 0  # places for more trials of this shape
+    size: int | None = None  # of a cohort, once it was found out

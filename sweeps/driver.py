@@ -84,15 +84,22 @@ class Driver:
     def judges_reports(self) -> bool:
         return self.search.judges_reports
 
-    def next(self) -> Order | Idle:
+    def next(self, most: int = 1, sharing: int = 1) -> Sequence[Order] | Idle:
         if self.stopping:
             return Idle.FINISHED
         planned = self.search.next()
         if isinstance(planned, Idle):
             return planned
-        self._planned[planned.trial] = planned
-        self._since[planned.trial] = time.monotonic()
-        return self._order(planned, self.search.started(planned.trial))
+        return self._orders([planned, *self.search.alike(planned, most - 1, sharing)])
+
+    def alike(self, trial: str, most: int, sharing: int = 1) -> Sequence[Order]:
+        return [] if self.stopping else self._orders(self.search.alike(self._planned[trial], most, sharing))
+
+    def _orders(self, group: Sequence[Planned]) -> list[Order]:
+        for planned in group:
+            self._planned[planned.trial] = planned
+            self._since[planned.trial] = time.monotonic()
+        return [self._order(planned, self.search.started(planned.trial)) for planned in group]
 
     def _order(self, planned: Planned, attempt: int) -> Order:
         resources = self.sweep.resources
@@ -113,6 +120,7 @@ class Driver:
             milestones=str(self._milestones / planned.trial),
             milestone_steps=self.sweep.scheduler.interval_steps if self.sweep.scheduler.name == "pbt" else 0,
             search_path=str(self.search_path),
+            shape=planned.shape,
             labels={
                 "cell": planned.cell,
                 "point": planned.point_id,
@@ -137,7 +145,8 @@ class Driver:
         return self.search.reported(trial, reports)
 
     def ended(self, trial: str, ending: Ending) -> None:
-        planned, seconds = self._planned.pop(trial), time.monotonic() - self._since.pop(trial)
+        planned, since = self._planned.pop(trial), self._since.pop(trial)
+        seconds = time.monotonic() - since if ending.seconds is None else ending.seconds
         self.search.ended(trial, ending, seconds)
         self.progress.ended(planned.cell, planned.phase, ending.outcome, seconds)
         self._show_best(planned)

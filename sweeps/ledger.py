@@ -122,18 +122,6 @@ class Ledger:
             yield from (record for record in found if record["kind"] == "report")
 
 
-class Nowhere:
-    """A sink for reports that nobody reads."""
-
-    def report(self, step: int, metrics: Metrics) -> None: ...
-
-    def image(self, tag: str, step: int, png: bytes) -> None: ...
-
-    def note(self, key: str, value: Any) -> None: ...
-
-    def close(self, outcome: Outcome) -> None: ...
-
-
 @cache
 def _segment(run: Path, process: int) -> Path:
     """The file of this process alone. It is opened anew for each record, so that nothing is left open or unflushed."""

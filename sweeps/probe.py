@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sweeps import plan, space
-from sweeps.ledger import Nowhere
 from sweeps.resolve import Resolved
 from trainables import registry
-from trainables.api import Order, Outcome
+from trainables.api import Nowhere, Order, Outcome
 from trainables.attempt import Attempt
 from trainables.registry import Trainable
 

@@ -12,10 +12,10 @@ from analysis import records
 from analysis.records import LOCK_FILE, Record
 from cluster.work import Ending
 from sweeps import folder, resolve
-from sweeps.ledger import Ledger, Nowhere, RunError
+from sweeps.ledger import Ledger, RunError
 from sweeps.objective import watched
 from trainables import registry
-from trainables.api import Metrics, Order, Stage
+from trainables.api import Metrics, Nowhere, Order, Stage
 from trainables.attempt import Attempt
 from trainables.config import nearest
 

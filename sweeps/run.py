@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records import LOCK_FILE, SEGMENTS
+from cluster.placement import Sizes, memory_of_sizes
 from sweeps import code, folder, plan, resolve, space, tensorboard
 from sweeps.driver import Driver, OpenSinks, stop_on_signals
 from sweeps.environment import environment
 from sweeps.ledger import Ledger, RunError
 from sweeps.plan import Plan
+from sweeps.planner import Configs
 from sweeps.progress import CellTotals, Progress
 from sweeps.resolve import Resolved
 from sweeps.search import CONFIRM_SEED, Search
@@ -75,10 +78,9 @@ def drive(
         history = cache(ledger.history)
         search = Search(
             sweep,
-            resolve=cached_resolve(trainable),
+            configs_of(sweep, trainable),
             record=ledger.record,
             history=lambda trial: history().get(trial, []),
-            last_step=lambda config: _last_step(trainable, config),
             elapsed_s=lambda: earlier_s + time.monotonic() - began,
             on_told=_mirror(options, run, sweep.sweep),
         )
@@ -92,7 +94,7 @@ def drive(
         event = "resumed" if ledger.records else "started"
         ledger.record("run", event=event, cells=[cell.id for cell in search.cells])
         tensorboard.write_experiment(run / "tensorboard", tensorboard.parameters(sweep), tensorboard.metrics(sweep))
-        driver = _go(sweep, run, search, options)
+        driver = _go(sweep, trainable, run, search, options)
         event = "interrupted" if driver.stopping else "finished"
         cells = [cell.id for cell in search.cells]
         ledger.record("run", event=event, seconds=round(time.monotonic() - began, 3), cells=cells)
@@ -108,6 +110,28 @@ def replay(search: Search, ledger: Ledger, *, retry_failed: bool = False) -> Non
         search.replay(ledger.records, retry_failed=retry_failed)
     finally:
         gc.enable()
+
+
+def configs_of(sweep: Sweep, trainable: Trainable) -> Configs:
+    """What the search has to know of the configs of a trainable."""
+    return Configs(
+        resolve=cached_resolve(trainable),
+        shape=trainable.shape if stacks(sweep, trainable) else lambda _: "",
+        last_step=lambda config: _last_step(trainable, config),
+        held=_held(sweep, trainable) if stacks(sweep, trainable) else frozenset(),
+    )
+
+
+def stacks(sweep: Sweep, trainable: Trainable) -> bool:
+    """Whether trials of this sweep run in cohorts."""
+    resources = sweep.resources
+    return trainable.stacks and resources.cohort not in ("off", 1) and not resources.workers
+
+
+def _held(sweep: Sweep, trainable: Trainable) -> frozenset[str]:
+    """The nuisance parameters that change the shape of tensors."""
+    members = {".".join(path) for path in _per_member(trainable, sweep)}
+    return frozenset(set(sweep.nuisance) - members)
 
 
 def cached_resolve(trainable: Trainable) -> Any:
@@ -154,7 +178,7 @@ def _mirror(options: Options, run: Path, sweep: str) -> Any:
     return Mirror(options.optuna_storage, f"{sweep}/{run.name}")
 
 
-def _go(sweep: Sweep, run: Path, search: Search, options: Options) -> Driver:
+def _go(sweep: Sweep, trainable: Trainable, run: Path, search: Search, options: Options) -> Driver:
     totals = {
         c.id: CellTotals(tune=search.studies[c.id].points * sweep.seeds.tune, confirm=sweep.seeds.confirm)
         for c in search.cells
@@ -165,26 +189,35 @@ def _go(sweep: Sweep, run: Path, search: Search, options: Options) -> Driver:
             progress.ended(planned.cell, planned.phase, outcome, 0.0)
         driver = Driver(sweep, run, search, progress, folder.search_path(run))
         with stop_on_signals(driver.stop, progress.message):
-            _backend(sweep, run, driver, options)
+            _backend(sweep, run, driver, options, _sizes(sweep, trainable))
     return driver
 
 
-def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options) -> None:
+def _sizes(sweep: Sweep, trainable: Trainable) -> Sizes:
+    if not stacks(sweep, trainable):
+        return Sizes(1)
+    cohort = sweep.resources.cohort
+    return Sizes(cohort) if isinstance(cohort, int) else Sizes(memory=memory_of_sizes())
+
+
+def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options, sizes: Sizes) -> None:
     open_sinks = OpenSinks(run.resolve())
     if options.inline:
         from cluster import inline
 
-        inline.run(driver, open_sinks)
+        inline.run(driver, open_sinks, sizes)
         return
     from cluster import session, tune
 
-    driver.progress.message("starting Ray" if not options.address else f"joining Ray at {options.address}")
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    driver.progress.message(f"joining Ray at {address}" if address else "starting Ray")
     with session.session(options.address, dashboard=sweep.resources.workers > 0):
         tune.run(
             driver,
             open_sinks,
             resources=sweep.resources,
             max_concurrent=options.concurrent or sweep.resources.concurrent,
+            sizes=sizes,
         )
 
 

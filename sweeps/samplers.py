@@ -10,9 +10,31 @@ import optuna
 from optuna import pruners, samplers
 from optuna.distributions import BaseDistribution
 
-from sweeps.spec import Parameter, Scheduler, Search
+from sweeps.spec import Parameter, Scalar, Scheduler, Search
+
+STARTUP = 10  # points that Optuna's samplers draw at random before they learn from any
+GROUPS = 4  # at least so many times does a study learn, and try other values of parameters that are held
+CAN_HOLD = ("random", "qmc", "tpe", "gp", "nsga2")
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def batch(search: Search, points: int) -> int:
+    """How many points a sampler is asked for at once, to be stacked: all by one that does not learn from answers.
+
+    One that learns is asked for its random start, and then for a quarter of its points at a time. TPE takes those in
+    flight for bad ones (a constant liar: Ginsbourger et al., 2010, doi:10.1007/978-3-642-10701-6_6).
+    """
+    return points if search.sampler in ("random", "qmc", "grid") else -(-points // GROUPS)
+
+
+def holding(sampler: samplers.BaseSampler, values: Mapping[str, Scalar]) -> samplers.BaseSampler:
+    """The sampler with some parameters at fixed values."""
+    if not values:
+        return sampler
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return samplers.PartialFixedSampler(dict(values), sampler)
 
 
 class PinnedQMCSampler(samplers.QMCSampler):

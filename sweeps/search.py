@@ -8,77 +8,51 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
-
-from optuna.trial import TrialState
 
 from analysis.records import CONFIRM_SEED, ENDINGS, Record
 from cluster.failures import should_retry
 from cluster.work import Ending, Idle, Report
 from sweeps import space
-from sweeps.ledger import OF_A_STUDY
 from sweeps.objective import observe
-from sweeps.planner import Planned, Planner
+from sweeps.planner import Configs, Planned, Planner
 from sweeps.population import Population
+from sweeps.questions import Life, Question, answer, of_current_studies
 from sweeps.space import Cell
 from sweeps.spec import Sweep
-from sweeps.study import CellStudy, Told, budget, excess
+from sweeps.study import CellStudy, budget
 from trainables.api import Outcome
-
-
-@dataclass
-class _Life:
-    """What is known of a trial so far."""
-
-    planned: Planned
-    attempts: int = 0
-    outcome: Outcome | None = None  # once it is final
-    values: Mapping[str, float] = field(default_factory=dict)  # what `observe` found in its reports
-    reports: dict[int, Report] = field(default_factory=dict)  # by step, until it is final
-
-
-@dataclass
-class _Question:
-    """A point that a study asked for, open until all its trials are final."""
-
-    cell: str
-    number: int
-    trials: list[str]
-    judged: set[int] = field(default_factory=set)  # steps
 
 
 class Search:
     """Gives out trials and learns what became of them.
 
     Args:
-        resolve: nested config -> the same with every default filled in.
+        configs: what there is to know of the configs of the trainable.
         record: takes the kind and the fields of each decision; has to ignore those that it holds already.
         history: the reports of a trial in earlier lives of the run.
-        last_step: the step of a full trial, given its config.
         elapsed_s: seconds of run time so far, over all lives.
     """
 
     def __init__(
         self,
         sweep: Sweep,
+        configs: Configs,
         *,
-        resolve: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         record: Callable[..., None],
         history: Callable[[str], Sequence[Report]] = lambda _: (),
-        last_step: Callable[[Mapping[str, Any]], int | None] = lambda _: None,
         elapsed_s: Callable[[], float] = lambda: 0.0,
         on_told: Callable[[CellStudy, int], None] = lambda _study, _number: None,
     ) -> None:
         self.sweep, self.cells = sweep, space.cells(sweep)
-        self._planner, self._record, self._history = Planner(sweep, resolve), record, history
+        self._configs, self._planner = configs, Planner(sweep, configs)
+        self._record, self._history = record, history
         self._elapsed_s, self._on_told = elapsed_s, on_told
-        self.studies = {cell.id: self._study(cell, last_step) for cell in self.cells}
+        self.studies = {cell.id: self._study(cell) for cell in self.cells}
         self._populations = self._make_populations()
-        self._lives: dict[str, _Life] = {}
-        self._waiting: dict[str, list[_Question]] = {}  # trial -> those that wait for it, or did
-        self._questions: dict[tuple[str, int], _Question] = {}  # by cell and number
+        self._lives: dict[str, Life] = {}
+        self._waiting: dict[str, list[Question]] = {}  # trial -> those that wait for it, or did
+        self._questions: dict[tuple[str, int], Question] = {}  # by cell and number
         self._on_disk: set[str] = set()  # trials whose plan is recorded
         self._queue: deque[str] = deque()
         self._running: set[str] = set()
@@ -87,10 +61,10 @@ class Search:
         self._confirmed: set[str] = set()  # cells whose winners are planned
         self._confirm_seeds: dict[str, int] = {}  # of the cells that were given more than the sweep says
 
-    def _study(self, cell: Cell, last_step: Callable[[Mapping[str, Any]], int | None]) -> CellStudy:
+    def _study(self, cell: Cell) -> CellStudy:
         hyperband = self.sweep.scheduler.name == "hyperband"
-        steps = last_step(space.config(self.sweep, cell, {})) if hyperband else None
-        return CellStudy(self.sweep, cell, budget(self.sweep, self.cells, cell), steps)
+        steps = self._configs.last_step(space.config(self.sweep, cell, {})) if hyperband else None
+        return CellStudy(self.sweep, cell, budget(self.sweep, self.cells, cell), steps, self._configs.held)
 
     def _make_populations(self) -> dict[str, Population]:
         rule, goal = self.sweep.scheduler, self.sweep.objectives[0].goal
@@ -120,14 +94,43 @@ class Search:
                 if not self._queue:
                     return Idle.FINISHED
 
+    def alike(self, planned: Planned, most: int, sharing: int = 1) -> list[Planned]:
+        """More trials to start, which may run stacked with ``planned``: at most so many.
+
+        They are a fair part of what there is to do, if so many processes share it.
+        """
+        ready = len(self._queue) + self.sweep.seeds.tune * sum(s.room for s in self.studies.values() if self._able(s))
+        most = min(most, -(-(1 + ready) // sharing) - 1)
+        found: list[Planned] = []
+        while len(found) < most and (other := self._next_alike(planned)):
+            found.append(other)
+        return found
+
+    def _next_alike(self, planned: Planned) -> Planned | None:
+        """From the queue; else from a study that may still propose such a trial, of the same cell if it can be."""
+        while True:
+            for trial in self._queue:
+                life = self._lives[trial]
+                if life.outcome is None and trial not in self._pruned and life.planned.shape == planned.shape:
+                    self._queue.remove(trial)
+                    return life.planned
+            able = [s for s in self.studies.values() if s.room and self._able(s) and self._may_propose(s, planned)]
+            if not able:
+                return None
+            self._ask(min(able, key=lambda study: (study.cell.id != planned.cell, len(study.asked))))
+
+    def _may_propose(self, study: CellStudy, planned: Planned) -> bool:
+        """Unless its last point had another shape."""
+        last = self._questions.get((study.cell.id, len(study.asked) - 1))
+        return last is None or any(self._lives[trial].planned.shape == planned.shape for trial in last.trials)
+
     def _study_to_ask(self) -> CellStudy | None:
-        most = self.sweep.search.concurrent
-        able = [
-            study
-            for study in self.studies.values()
-            if not study.exhausted and not self._out_of_time and (most is None or study.in_flight < most)
-        ]
+        able = [study for study in self.studies.values() if self._able(study)]
         return min(able, key=lambda study: len(study.asked), default=None)
+
+    def _able(self, study: CellStudy) -> bool:
+        most = self.sweep.search.concurrent
+        return not study.exhausted and not self._out_of_time and (most is None or study.in_flight < most)
 
     @property
     def _out_of_time(self) -> bool:
@@ -141,7 +144,7 @@ class Search:
 
     def _open(self, study: CellStudy, number: int) -> None:
         seeds = range(self.sweep.seeds.tune)
-        question = _Question(study.cell.id, number, [])
+        question = Question(study.cell.id, number, [])
         question.trials = [self._plan(study, "tune", number, seed) for seed in seeds]
         self._questions[study.cell.id, number] = question
         for trial in question.trials:
@@ -153,7 +156,7 @@ class Search:
     def _plan(self, study: CellStudy, phase: str, number: int, seed: int) -> str:
         planned = self._planner.planned(study, phase, number, seed)
         if planned.trial not in self._lives:
-            self._lives[planned.trial] = _Life(planned)
+            self._lives[planned.trial] = Life(planned)
             self._queue.append(planned.trial)
         if planned.trial not in self._on_disk:
             self._on_disk.add(planned.trial)
@@ -203,7 +206,7 @@ class Search:
             if len(values) == len(question.trials) and step not in question.judged:
                 self._show_scheduler(question, step, fmean(values))
 
-    def _show_scheduler(self, question: _Question, step: int, value: float, said: bool | None = None) -> None:
+    def _show_scheduler(self, question: Question, step: int, value: float, said: bool | None = None) -> None:
         question.judged.add(step)
         study = self.studies[question.cell]
         donor = self._populations[question.cell].donor(question.number, step, value) if self._populations else None
@@ -236,7 +239,7 @@ class Search:
         if ending.outcome == Outcome.LOST:
             self._queue.appendleft(trial)
 
-    def _finish(self, life: _Life, ending: Ending, seconds: float) -> None:
+    def _finish(self, life: Life, ending: Ending, seconds: float) -> None:
         if ending.outcome == Outcome.DONE:
             life.values = observe(self.sweep, [life.reports[step] for step in sorted(life.reports)])
         self._record(
@@ -249,7 +252,7 @@ class Search:
         )
         self._end(life, ending.outcome)
 
-    def _end(self, life: _Life, outcome: Outcome) -> None:
+    def _end(self, life: Life, outcome: Outcome) -> None:
         self._running.discard(life.planned.trial)
         if outcome in (Outcome.LOST, Outcome.CANCELLED):
             return
@@ -257,29 +260,18 @@ class Search:
         for question in self._waiting.get(life.planned.trial, []):
             self._settle(question)
 
-    def _settle(self, question: _Question) -> None:
+    def _settle(self, question: Question) -> None:
         """Tell the study, once every trial of the point is final."""
         lives = [self._lives[trial] for trial in question.trials]
         study = self.studies[question.cell]
         if any(life.outcome is None for life in lives) or question.number in study.told:
             return
-        told, broken = self._answer(lives)
+        told, broken = answer(self.sweep, lives)
         study.tell(question.number, told, broken)
         values = list(told.values)
         self._record("told", cell=question.cell, number=question.number, state=told.state.name, values=values)
         self._on_told(study, question.number)
         self._confirm_if_tuned(study)
-
-    def _answer(self, lives: Sequence[_Life]) -> tuple[Told, dict[str, float]]:
-        if any(life.outcome in (Outcome.FAILED, Outcome.DIVERGED) for life in lives):
-            return Told(TrialState.FAIL), {}
-        if any(life.outcome is Outcome.PRUNED for life in lives):
-            return Told(TrialState.PRUNED), {}
-        means = {name: fmean(life.values[name] for life in lives) for name in lives[0].values}
-        objectives = [means[objective.key] for objective in self.sweep.objectives]
-        bounds = {n: b for n, b in self.sweep.constraints.items() if n not in self.sweep.nuisance}
-        broken = {name: excess(means[name], bound) for name, bound in bounds.items()}
-        return Told(TrialState.COMPLETE, objectives, all(e <= 0 for e in broken.values())), broken
 
     def _confirm_if_tuned(self, study: CellStudy) -> None:
         tuned = (study.exhausted or (self._out_of_time and study.asked)) and study.in_flight == 0
@@ -311,7 +303,7 @@ class Search:
         """Take the decisions of earlier lives. What was open then is queued again; what was final stays final."""
         records = list(records)
         self._on_disk = {record["trial"] for record in records if record["kind"] == "planned"}
-        for record in _of_current_studies(records, self.studies):
+        for record in of_current_studies(records, self.studies):
             kind = record["kind"]
             if kind == "asked":
                 self._replay_asked(record)
@@ -331,12 +323,12 @@ class Search:
             self._reopen(life)
         self._queue = deque(t for t, life in self._lives.items() if life.outcome is None)
 
-    def _replay_started(self, life: _Life, attempt: int) -> None:
+    def _replay_started(self, life: Life, attempt: int) -> None:
         life.attempts = attempt
         if life.outcome == Outcome.FAILED:
             self._reopen(life)
 
-    def _reopen(self, life: _Life) -> None:
+    def _reopen(self, life: Life) -> None:
         """Let a failed trial run again. Its points are open until then, and their cells have no winner."""
         life.outcome = None
         for question in self._waiting.get(life.planned.trial, []):
@@ -374,15 +366,3 @@ class Search:
         question = self._questions.get((record["cell"], record["number"]))
         if question and record["number"] not in self.studies[record["cell"]].told:
             self._show_scheduler(question, record["step"], float(record["value"]), record["prune"])
-
-
-def _of_current_studies(records: Iterable[Record], studies: Mapping[str, CellStudy]) -> list[Record]:
-    """Leave out what was asked, judged and won by studies of another space, sampler or seed than today's."""
-    records = list(records)
-    last = {r["cell"]: n for n, r in enumerate(records) if r["kind"] == "cell"}
-    of_today = {c for c, n in last.items() if c in studies and records[n]["search"] == studies[c].signature}
-    return [
-        record
-        for n, record in enumerate(records)
-        if record["kind"] not in OF_A_STUDY or (record["cell"] in of_today and n > last[record["cell"]])
-    ]

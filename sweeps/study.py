@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from sweeps import samplers, space
 from sweeps.space import Cell, Point
-from sweeps.spec import Bound, Sweep
+from sweeps.spec import Bound, Scalar, Sweep
 
 DEFAULT_POINTS = 16
 _OWN_DRAWS = 50  # of one point by the sampler, while they break constraints between parameters
@@ -54,9 +54,19 @@ def budget(sweep: Sweep, cells: Sequence[Cell], cell: Cell) -> int:
 class CellStudy:
     """Proposes the points of one cell, numbered 0, 1, ..., and learns what became of them."""
 
-    def __init__(self, sweep: Sweep, cell: Cell, points: int, last_step: int | None = None) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        cell: Cell,
+        points: int,
+        last_step: int | None = None,
+        held: frozenset[str] = frozenset(),
+    ) -> None:
+        """``held``: parameters that keep their value for a few points in a row, so that these can be stacked."""
         self.cell, self.points = cell, points
         self.space = space.parameters(sweep, cell)
+        self.batch = samplers.batch(sweep.search, points)
+        self._held = held & set(self.space) if sweep.search.sampler in samplers.CAN_HOLD else frozenset()
         self._between = {k: b for k, b in sweep.constraints.items() if k in sweep.nuisance}
         self._objectives = sweep.objectives
         self._open: dict[int, optuna.Trial] = {}
@@ -76,8 +86,9 @@ class CellStudy:
         if sweep.search.sampler == "grid":
             for point in space.grid(self.space):
                 self.study.enqueue_trial(dict(point))
+        how = [sorted(self._held)] if self._held else []
         self.signature = space.digest(
-            [_plain(self.space), sweep.search.sampler, sweep.search.seed, _plain(self._between)]
+            [_plain(self.space), sweep.search.sampler, sweep.search.seed, _plain(self._between), *how]
         )
 
     @property
@@ -87,6 +98,12 @@ class CellStudy:
     @property
     def in_flight(self) -> int:
         return len(self.asked) - len(self.told)
+
+    @property
+    def room(self) -> int:
+        """How many more points may be asked for before one of those in flight is told."""
+        left = self.points - (len(self.asked) - len(self.earlier))
+        return max(0, min(left, max(samplers.STARTUP - len(self.told), self.batch) - self.in_flight))
 
     def ask(self) -> tuple[int, Point]:
         """The next point and its number."""
@@ -136,11 +153,17 @@ class CellStudy:
     def _draw(self, *, uniformly: bool) -> optuna.Trial:
         """Some samplers insist on what breaks a constraint; then uniform draws take over, for this point."""
         own = self.study.sampler
-        self.study.sampler = self._uniform if uniformly else own
+        self.study.sampler = samplers.holding(self._uniform if uniformly else own, self._values_held())
         try:
             return self.study.ask()
         finally:
             self.study.sampler = own
+
+    def _values_held(self) -> dict[str, Scalar]:
+        """Those of the first point of every few, so that at least ``GROUPS`` combinations of them are tried."""
+        number = len(self._optuna_numbers)
+        first = number - number % max(1, self.points // samplers.GROUPS)
+        return {name: self.asked[first][name] for name in self._held & set(self.asked[first])} if first < number else {}
 
     def _keep(self, trial: optuna.Trial, point: Point) -> Point:
         self._open[len(self._optuna_numbers)] = trial

@@ -3,7 +3,7 @@
 A trainable is one module with
 
 * ``run_one(config, trial)``, a generator that yields one mapping of metrics per report
-  (or a plain function that returns one mapping);
+  (or a plain function that returns one mapping); or ``run(configs, trials)``, which trains many trials at once (below);
 * ``Config``, a frozen dataclass: what may be set, with types, ranges and defaults (optional for your own code);
 * ``METRICS``, a mapping from metric name to what it means (optional for your own code);
 * ``steps(config)``, the last step number it will report, for time estimates (optional).
@@ -20,11 +20,20 @@ It is plain Python: torch and numpy, never Ray, never Optuna.
             ...
             trial.checkpoint(lambda: {"model": model.state_dict(), "epoch": epoch})
             yield {"step": epoch + 1, "loss/validation": loss}
+
+Trials whose configs differ only in fields marked ``PerMember`` may run as a *cohort*, stacked on a leading axis:
+
+    def run(configs: Sequence[Config], trials: Sequence[Trial]) -> Iterator[Reports]:
+        ...
+            yield {number: {"loss/validation": losses[number]} for number, trial in enumerate(trials) if trial.wanted}
+
+Each trial keeps its own streams, checkpoints and steps, and reports what it would have reported alone. One that has
+ended (``trial.wanted`` is False after a yield) should leave the stack.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +66,9 @@ NonNegativeInt = Annotated[int, Ge(0)]
 Metrics = Mapping[str, float]
 """One report. The key ``step`` numbers it (an int that grows); without it reports count 1, 2, ..."""
 
+Reports = Mapping[int, "Metrics | Diverged"]
+"""Reports of several trials, by their place in what ``run`` was given. ``Diverged`` ends a trial, and no other."""
+
 State = Mapping[str, Any]
 """What a checkpoint holds: tensors, numbers, text, and lists or dicts of them. Nothing that needs pickle."""
 
@@ -82,6 +94,7 @@ class Ending:
 
     outcome: Outcome
     error: str = ""
+    seconds: float | None = None  # that it took, its share of those that several trials took together; None: unknown
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,7 @@ class Order:
     stages: tuple[Stage, ...] = ()  # what comes before ``config``
     milestones: str = ""  # folder for the states that other trials may start from
     milestone_steps: int = 0  # one whenever this many more steps are reported; 0: none
+    shape: str = ""  # the same for trials that can be stacked
     labels: Mapping[str, Any] = field(default_factory=dict)  # cell, point, phase, ...: for whoever watches
 
 
@@ -126,6 +140,18 @@ class Sink(Protocol):
     def note(self, key: str, value: Any) -> None:
         """Record a fact about the trial, such as the digest of its data."""
         ...
+
+    def close(self, outcome: Outcome) -> None: ...
+
+
+class Nowhere:
+    """A sink for reports that nobody reads."""
+
+    def report(self, step: int, metrics: Metrics) -> None: ...
+
+    def image(self, tag: str, step: int, png: bytes) -> None: ...
+
+    def note(self, key: str, value: Any) -> None: ...
 
     def close(self, outcome: Outcome) -> None: ...
 
@@ -160,6 +186,19 @@ class Trial(Protocol):
         """The last saved state of an earlier attempt, None at the first."""
         ...
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the trial goes on; of interest in a cohort."""
+        ...
+
+    def pulse(self) -> None:
+        """Say that a training step is done. It tells the framework how fast a cohort is, and that it is alive."""
+        ...
+
+    def finish(self) -> None:
+        """Say that the report which is yielded next is the last of this trial, though its cohort goes on."""
+        ...
+
     def checkpoint(self, state: Callable[[], State]) -> None:
         """Offer the state as of the report that is yielded next.
 
@@ -186,3 +225,4 @@ class Trial(Protocol):
 
 
 RunOne = Callable[[Any, Trial], Iterator[Metrics]]
+Run = Callable[[Sequence[Any], Sequence[Trial]], Iterator[Reports]]

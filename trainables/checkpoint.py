@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,32 +127,23 @@ def _kind(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 
-class Checkpoints:
-    """The checkpoints of one trial, written when enough time has passed. Without a folder there are none."""
+class Pace:
+    """When to save: whenever saving takes at most a tenth of the time, and no more often than once in a second."""
 
-    def __init__(self, folder: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.folder = Path(folder) if folder else None
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last, self._cost_s = clock(), 0.0
 
     @property
     def due(self) -> bool:
-        waited = self._clock() - self._last
-        return self.folder is not None and waited >= max(_SHORTEST_S, _COST_RATIO * self._cost_s)
+        return self._clock() - self._last >= max(_SHORTEST_S, _COST_RATIO * self._cost_s)
 
-    def load(self) -> Saved | None:
-        return load(self.folder) if self.folder else None
-
-    def save(self, step: int, state: State) -> None:
-        if self.folder is None:
-            return
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """What is done in here is the cost of saving."""
         import torch  # noqa: F401 - now, because the time that this takes is no cost of saving
 
         began = self._clock()
-        save(self.folder, step, state)
+        yield
         self._last = self._clock()
         self._cost_s = self._last - began
-
-    def remove(self) -> None:
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)

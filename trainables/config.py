@@ -213,6 +213,18 @@ def per_member(cls: type, values: Mapping[str, Any]) -> set[tuple[str, ...]]:
     return {path for path in paths(cls, values) if PER_MEMBER in get_args(hint_at(cls, values, path))}
 
 
+def without_members(config: Any) -> dict[str, Any]:
+    """A typed config as plain mappings, without what may differ inside a cohort."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found[field.name] = [type(value).__module__, without_members(value)]
+        elif PER_MEMBER not in get_args(hints(type(config))[field.name]):
+            found[field.name] = _plain(value)
+    return found
+
+
 def hint_at(cls: type, values: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """The annotated type of the field at ``path``; raises KeyError if there is none."""
     hint = hints(cls)[path[0]]

@@ -101,7 +101,12 @@ def range_text(hint: Any) -> str:
 
 
 def docstrings(cls: type) -> dict[str, str]:
-    """Field name -> the text that stands below it in the class."""
+    """Field name -> the text that stands below it, in the class or in one that it extends."""
+    bases = [base for base in reversed(cls.__mro__) if dataclasses.is_dataclass(base)]
+    return {name: text for base in bases for name, text in _own_docstrings(base).items()}
+
+
+def _own_docstrings(cls: type) -> dict[str, str]:
     try:
         body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     except (OSError, SyntaxError, TypeError):  # made at run time: there is no text

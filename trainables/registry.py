@@ -12,25 +12,26 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from trainables import config as typed
-from trainables.api import Metrics, Trial
+from trainables.api import Reports, Trial
 from trainables.config import Problem, nearest
 from trainables.explain import Field, fields
 
 ROOT = Path(__file__).parent
 PARTS = ("data", "models", "training", "attacks", "defences", "probes")  # folders that hold no trainables
-DEFAULT = "run_one"
-_DEFINED = re.compile(rf"^(def {DEFAULT}\b|{DEFAULT}\s*=)", re.MULTILINE)
+DEFAULTS = ("run", "run_one")  # of one module the first of them
+_DEFINED = re.compile(r"^(def (run|run_one)\b|(run|run_one)\s*=)", re.MULTILINE)
 
 
 class TrainableError(Exception):
@@ -45,6 +46,8 @@ class Trainable:
     module: ModuleType
     function: Callable[..., Any]
     takes_trial: bool
+    stacks: bool = False
+    """Whether it trains many trials at once, as a cohort."""
     config: type | None = None
     metrics: Mapping[str, str] | None = None
     steps: Callable[[Any], int] | None = None
@@ -63,16 +66,30 @@ class Trainable:
         """The config object. Raises ConfigError."""
         return typed.build(self.config, values) if self.config else dict(values)
 
-    def run(self, config: Any, trial: Trial) -> Generator[Metrics, None, None]:
-        """Its reports, also if it is a plain function that returns them all at once."""
-        result = self.function(config, trial) if self.takes_trial else self.function(config)
+    def shape(self, values: Mapping[str, Any]) -> str:
+        """What the configs of trials that can be stacked have in common; empty for a trial that runs alone."""
+        if not self.stacks:
+            return ""
+        common = typed.without_members(self.build(values)) if self.config else {}
+        return hashlib.sha256(json.dumps([self.reference, common]).encode()).hexdigest()[:16]
+
+    def run(self, configs: Sequence[Any], trials: Sequence[Trial]) -> Generator[Reports, None, None]:
+        """The reports of trials with these configs; of one alone also if it is a plain function that returns them."""
+        if self.stacks:
+            yield from _checked(self.reference, self.function(configs, trials))
+            return
+        assert len(configs) == 1, "several trials of a trainable that does not stack them"
+        result = self.function(configs[0], trials[0]) if self.takes_trial else self.function(configs[0])
         if isinstance(result, Mapping):
-            yield result
-        elif isinstance(result, Iterator):
-            yield from result
+            yield {0: result}
         else:
-            got = type(result).__name__
-            raise TrainableError(f"{self.reference}: returned {got}, expected a mapping of metrics or a generator")
+            yield from ({0: report} for report in _checked(self.reference, result, "a mapping of metrics or "))
+
+
+def _checked(reference: str, result: Any, otherwise: str = "") -> Iterator[Any]:
+    if isinstance(result, Iterator):
+        return result
+    raise TrainableError(f"{reference}: returned {type(result).__name__}, expected {otherwise}a generator")
 
 
 def names() -> list[str]:
@@ -95,13 +112,14 @@ def find(reference: str, search_path: str | Path = ".") -> Trainable:
     """
     target, _, name = reference.partition(":")
     module = _module(target, Path(search_path).resolve())
-    function = _function(reference, module, name or DEFAULT)
+    function = _function(reference, module, name or _default(module))
     count = _count_arguments(reference, function)
     return Trainable(
         reference=reference,
         module=module,
         function=function,
         takes_trial=count > 1,
+        stacks=_stacks(function),
         config=_config(module, function),
         metrics=getattr(module, "METRICS", None),
         steps=getattr(module, "steps", None),
@@ -202,6 +220,15 @@ def _function(reference: str, module: ModuleType, name: str) -> Callable[..., An
     return function
 
 
+def _default(module: ModuleType) -> str:
+    return next((name for name in DEFAULTS if hasattr(module, name)), "run_one")
+
+
+def _stacks(function: Callable[..., Any]) -> bool:
+    """Whether it takes sequences of configs and trials."""
+    return list(inspect.signature(function).parameters) == ["configs", "trials"]
+
+
 def _count_arguments(reference: str, function: Callable[..., Any]) -> int:
     parameters = inspect.signature(function).parameters.values()
     count = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
@@ -209,17 +236,19 @@ def _count_arguments(reference: str, function: Callable[..., Any]) -> int:
     needed = any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
     if count not in (1, 2) or needed:
         text = f"({', '.join(p.name for p in parameters)})"
-        raise TrainableError(f"{reference}: wrong arguments: got {text}, expected (config) or (config, trial)")
+        expected = "(config) or (config, trial), or for cohorts (configs, trials)"
+        raise TrainableError(f"{reference}: wrong arguments: got {text}, expected {expected}")
     return max(count, 2 if optional else 1)
 
 
 def _config(module: ModuleType, function: Callable[..., Any]) -> type | None:
-    """The dataclass that the first argument is annotated with; without annotation the ``Config`` of the module."""
+    """The dataclass that the first argument is annotated with, or a sequence of it; else the module's ``Config``."""
     first = next(iter(inspect.signature(function).parameters.values()))
     found = getattr(module, "Config", None)
     if first.annotation is not first.empty:
         with suppress(Exception):  # names that are only there for type checkers
-            found = get_type_hints(function)[first.name]
+            hint = get_type_hints(function)[first.name]
+            found = hint if isinstance(hint, type) else next(iter(get_args(hint)), None)
     return found if _is_config(found) else None
 
 

@@ -18,6 +18,7 @@ from analysis import records
 from cluster.work import Ending, Idle, Report
 from sweeps import folder, resolve, run
 from sweeps.ledger import Ledger, LedgerSink
+from sweeps.planner import Configs
 from sweeps.search import Search
 from trainables import registry
 from trainables.api import Order, Outcome
@@ -48,7 +49,7 @@ def make(here: Path, trials: int) -> Path:
     made = run.create(resolved, here / "runs")
     trainable = registry.find("large.py:train", here)
     with Ledger(made).open() as ledger:
-        search = Search(resolved.sweep, resolve=trainable.resolve, record=ledger.record)
+        search = Search(resolved.sweep, Configs(trainable.resolve), record=ledger.record)
         for cell in search.cells:
             ledger.record_cell(cell.id, dict(cell.levels), search.studies[cell.id].signature)
         ledger.record("run", event="started", cells=[cell.id for cell in search.cells])
@@ -90,7 +91,7 @@ def replay_seconds(made: Path) -> tuple[float, float]:
     trainable = registry.find(resolved.sweep.trainable, folder.search_path(made))
     began, cpu_began = time.perf_counter(), time.process_time()
     with Ledger(made).open() as ledger:
-        search = Search(resolved.sweep, resolve=run.cached_resolve(trainable), record=ledger.record)
+        search = Search(resolved.sweep, Configs(run.cached_resolve(trainable)), record=ledger.record)
         run.replay(search, ledger)
         search.next()
     return time.perf_counter() - began, time.process_time() - cpu_began

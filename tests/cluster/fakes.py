@@ -45,14 +45,25 @@ class FakeSource:
     def judges_reports(self) -> bool:
         return self.judge is not None
 
-    def next(self) -> Order | Idle:
+    def next(self, most: int = 1, sharing: int = 1) -> Sequence[Order] | Idle:
         if not self.orders:
             return Idle.WAIT if self.running else Idle.FINISHED
-        order = self.orders.pop(0)
-        self.given[order.trial] = order
-        self.running += 1
+        first = self.orders.pop(0)
+        return self._give([first, *self._pick(first, min(most, -(-(1 + len(self.orders)) // sharing)) - 1)])
+
+    def alike(self, trial: str, most: int, sharing: int = 1) -> Sequence[Order]:
+        return self._give(self._pick(self.given[trial], min(most, -(-len(self.orders) // sharing))))
+
+    def _pick(self, like: Order, most: int) -> list[Order]:
+        same = [order for order in self.orders if order.shape and order.shape == like.shape][:most]
+        self.orders = [order for order in self.orders if order not in same]
+        return same
+
+    def _give(self, orders: list[Order]) -> list[Order]:
+        self.given |= {order.trial: order for order in orders}
+        self.running += len(orders)
         self.most_running = max(self.running, self.most_running)
-        return order
+        return orders
 
     def started(self, trial: str) -> None:
         self.events.append(("started", trial))

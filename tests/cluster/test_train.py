@@ -63,7 +63,7 @@ def test_two_workers_end_where_one_does(files, tmp_path):
         for name, value in here.metrics.items():
             if name not in NOT_REPRODUCIBLE:
                 assert there.metrics[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
-    expected, found = (load(tmp_path / name).state["fit"]["model"] for name in ("one", "two"))
+    expected, found = (load(tmp_path / name).state["fit"]["network"]["parameters"] for name in ("one", "two"))
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
     assert all_cpus_come_back()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.work import Ending, Idle, Report
-from sweeps.planner import Planned
+from sweeps.planner import Configs, Planned
 from sweeps.search import Search
 from sweeps.spec import Sweep
 from trainables.api import Outcome
@@ -46,7 +46,7 @@ class Life:
     started: list[Planned] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.search = Search(self.sweep, resolve=lambda config: config, record=self._record)
+        self.search = Search(self.sweep, Configs(resolve=lambda config: config), record=self._record)
         for cell in self.search.cells:
             signature = self.search.studies[cell.id].signature
             self.records.append({"kind": "cell", "cell": cell.id, "search": signature})

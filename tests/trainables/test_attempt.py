@@ -80,10 +80,11 @@ def test_numbers_of_every_kind_become_floats(start):
         def run(config):
             return {"loss": torch.tensor(0.5, requires_grad=True), "a": numpy.float32(0.25), "b": numpy.array(2),
                     "c": True, "d": fractions.Fraction(1, 4), "e": 3, "step": numpy.int64(7)}
-        """
+        """,
+        sink=(sink := Log()),
     )
     assert list(attempt) == [(7, {"loss": 0.5, "a": 0.25, "b": 2.0, "c": 1.0, "d": 0.25, "e": 3.0})]
-    assert all(type(value) is float for value in dict(attempt._sink.reports)[7].values())
+    assert all(type(value) is float for value in dict(sink.reports)[7].values())
 
 
 @pytest.mark.parametrize(

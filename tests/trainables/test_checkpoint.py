@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from trainables import checkpoint
-from trainables.checkpoint import CheckpointError, Checkpoints
+from trainables.checkpoint import CheckpointError, Pace
 from trainables.seeding import Streams
 
 
@@ -91,29 +91,26 @@ def test_nothing_saved_is_nothing_found(tmp_path):
     assert checkpoint.load(tmp_path / "never") is None
 
 
-def test_a_save_is_due_after_ten_times_its_cost_and_at_least_a_second(tmp_path):
+def test_a_save_is_due_after_ten_times_its_cost_and_at_least_a_second():
     now = [0.0]
-    checkpoints = Checkpoints(str(tmp_path), clock=lambda: now[0])
-    assert not checkpoints.due
+    pace = Pace(clock=lambda: now[0])
+    assert not pace.due
     now[0] = 1.0
-    assert checkpoints.due
-    costly = {"clock": 5.0}
-
-    class Slow(dict):
-        def items(self):
-            now[0] += costly["clock"]
-            return super().items()
-
-    checkpoints.save(1, Slow(a=1))  # ends at 6 s
+    assert pace.due
+    with pace.saving():
+        now[0] += 5.0
     now[0] = 55.9
-    assert not checkpoints.due
+    assert not pace.due
     now[0] = 56.0
-    assert checkpoints.due
+    assert pace.due
 
 
-def test_without_a_folder_nothing_is_ever_due():
-    now = [0.0]
-    checkpoints = Checkpoints("", clock=lambda: now[0])
-    now[0] = 1e9
-    assert not checkpoints.due
-    assert checkpoints.load() is None
+def test_a_quick_save_is_followed_by_another_after_a_second_at_the_earliest():
+    now = [1.0]
+    pace = Pace(clock=lambda: now[0])
+    with pace.saving():
+        now[0] += 0.001
+    now[0] = 2.0
+    assert not pace.due
+    now[0] = 2.001
+    assert pace.due

@@ -7,8 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
+from torch.func import vmap
+from torch.nn import functional
 
-from trainables.metrics import accuracy, calibration_error, norm
+from trainables.metrics import accuracy, calibration_error, cross_entropy
 
 
 def test_accuracy_counts_the_highest_score():
@@ -48,11 +50,20 @@ def test_one_bin_is_the_gap_of_the_means_and_more_bins_never_hide_it(confidences
     correct = (labels == probabilities.argmax(1)).double().mean().item()
     gap = abs(correct - sum(confidences) / len(confidences))
     assert calibration_error(probabilities, labels, num_bins=1) == pytest.approx(gap)
-    assert gap - 1e-9 <= calibration_error(probabilities, labels) <= 1
+    assert gap - 1e-9 <= calibration_error(probabilities, labels) <= 1 + 1e-9
 
 
-def test_norm_is_that_of_one_long_vector():
-    assert norm([torch.tensor([3.0]), torch.tensor([[0.0, 4.0], [12.0, 0.0]])]) == pytest.approx(13)
+def test_cross_entropy_is_that_of_torch():
+    scores, labels = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 4
+    assert cross_entropy(scores, labels).item() == pytest.approx(functional.cross_entropy(scores, labels).item())
+
+
+@pytest.mark.parametrize("metric", [accuracy, calibration_error, cross_entropy])
+def test_each_member_of_a_cohort_has_the_metric_that_it_has_alone(metric):
+    scores = torch.randn(3, 20, 4, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    labels = torch.arange(60).view(3, 20) % 4
+    alone = [metric(*pair).item() for pair in zip(scores, labels, strict=True)]
+    assert vmap(metric)(scores, labels).tolist() == pytest.approx(alone, rel=1e-6)
 
 
 def test_shapes_in_signatures_are_checked():

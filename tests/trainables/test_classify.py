@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from fake_trial import FakeTrial, drive
+from fake_trial import FakeTrial, drive, through_disk
 
 from trainables.api import Diverged
 from trainables.config import build, per_member
@@ -21,7 +21,11 @@ def config(**settings):
 
 
 def run(trial=None, num_reports=None, **settings):
-    return drive(classify.run_one, config(**settings), trial or FakeTrial(), num_reports)
+    return drive(classify.run, config(**settings), trial or FakeTrial(), num_reports)
+
+
+def weights(trial):
+    return trial.saved["fit"]["network"]["parameters"]
 
 
 def same(first, second):
@@ -65,8 +69,8 @@ def test_goes_on_bit_for_bit_after_a_stop(optimizer):
     begun = run(first, num_reports=2, **settings)
     second = FakeTrial(seed=3, restored=first.saved)
     assert same(begun + run(second, **settings), reports)
-    for key, value in whole.saved["fit"]["model"].items():
-        assert torch.equal(second.saved["fit"]["model"][key], value)
+    for key, value in weights(whole).items():
+        assert torch.equal(weights(second)[key], value)
 
 
 def test_a_finished_trial_has_nothing_more_to_report():
@@ -91,6 +95,9 @@ def test_the_seed_of_the_trial_changes_the_outcome_but_not_the_data():
         {"optimizer": {"name": "sgd", "weight_decay": 0.1}},
         {"schedule": {"name": "warmup"}},
         {"optimizer": {"name": "sgd", "nesterov": True}},
+        {"augmentation": {"name": "noise"}},
+        {"clip_norm": 0.1},
+        {"init_scale": 0.5},
     ],
 )
 def test_every_setting_matters(settings):
@@ -101,7 +108,7 @@ def test_weight_decay_shrinks_the_weights():
     def length(decay):
         trial = FakeTrial()
         run(trial, optimizer={"name": "sgd", "weight_decay": decay}, epochs=10)
-        return sum(w.square().sum() for w in trial.saved["fit"]["model"].values())
+        return sum(w.square().sum() for w in weights(trial).values())
 
     assert length(0.1) < 0.5 * length(0.0)
 
@@ -122,11 +129,11 @@ def test_gradient_norm_is_that_of_the_mean_loss():
         "batch_size": 1000,
     }
     trial = FakeTrial()
-    generator = classify.run_one(config(**settings), trial)
+    generator = classify.run([config(**settings)], [trial])
     next(generator)
-    before = {k: v.clone() for k, v in trial.offered()["fit"]["model"].items()}
-    report = next(generator)
-    after = trial.offered()["fit"]["model"]
+    before = through_disk(trial.offered())["fit"]["network"]["parameters"]
+    report = next(generator)[0]
+    after = trial.offered()["fit"]["network"]["parameters"]
     step = torch.cat([(after[k] - before[k]).flatten() for k in before])
     assert report["gradient_norm"] == pytest.approx(step.norm().item(), rel=1e-4)
 
@@ -144,11 +151,14 @@ def test_the_cnn_refuses_data_without_images():
 def test_what_may_differ_inside_a_cohort():
     values = {"model": {"name": "mlp"}, "optimizer": {"name": "sgd"}}
     assert {".".join(path) for path in per_member(classify.Config, values)} == {
+        "clip_norm",
+        "init_scale",
         "label_smoothing",
         "model.dropout",
         "optimizer.lr",
         "optimizer.momentum",
         "optimizer.weight_decay",
+        "split.label_noise",
     }
 
 

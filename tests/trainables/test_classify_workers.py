@@ -18,13 +18,14 @@ SETTINGS = {
     "cnn": {"model": {"name": "cnn", "width": 4, "dropout": 0.2}, "batch_size": 301, "epochs": 2},
     "lone row": {"model": "cnn", "batch_size": NUM_TRAIN - 1, "epochs": 1},
     "adamw": {"optimizer": {"name": "adamw"}, "label_smoothing": 0.1, "batch_size": 100, "epochs": 2},
+    "noise": {"augmentation": {"name": "noise", "deviation": 0.5}, "clip_norm": 0.5, "batch_size": 575, "epochs": 2},
 }
 
 
 def train(name, rank, world_size):
     trial = FakeTrial(rank=rank, world_size=world_size)
-    reports = drive(classify.run_one, build(classify.Config, SETTINGS[name]), trial)
-    return {"reports": reports, "model": trial.saved["fit"]["model"], "streams": trial.saved["streams"]["torch"]}
+    reports = drive(classify.run, build(classify.Config, SETTINGS[name]), trial)
+    return {"reports": reports, "network": trial.saved["fit"]["network"]}
 
 
 def work(rank, folder):
@@ -51,8 +52,8 @@ def test_two_workers_end_where_one_does(workers, name):
     alone = train(name, 0, 1)
     for worker in workers:
         assert len(worker[name]["reports"]) == len(alone["reports"])
-        for key, value in alone["model"].items():
-            torch.testing.assert_close(worker[name]["model"][key], value, rtol=1e-4, atol=1e-5)
+        for key, value in alone["network"]["parameters"].items():
+            torch.testing.assert_close(worker[name]["network"]["parameters"][key], value, rtol=1e-4, atol=1e-5)
         for key, value in alone["reports"][-1].items():
             if key not in classify.NOT_REPRODUCIBLE:
                 assert worker[name]["reports"][-1][key] == pytest.approx(value, rel=1e-3, abs=1e-5), key
@@ -61,12 +62,12 @@ def test_two_workers_end_where_one_does(workers, name):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_streams_stand_where_those_of_one_worker_stand(workers, name):
     """So a checkpoint of rank 0 restarts any number of workers."""
-    alone = train(name, 0, 1)["streams"]
+    alone = train(name, 0, 1)["network"]["buffers"]
     for worker in workers:
-        assert all(torch.equal(worker[name]["streams"][key], state) for key, state in alone.items())
+        assert all(torch.equal(worker[name]["network"]["buffers"][key], state) for key, state in alone.items())
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_workers_hold_the_same_bits(workers, name):
-    first, second = (worker[name]["model"] for worker in workers)
+    first, second = (worker[name]["network"]["parameters"] for worker in workers)
     assert all(torch.equal(first[key], second[key]) for key in first)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
 from trainables.config import Component
 from trainables.models import cnn, linear, mlp
-from trainables.training.layers import Dropout, Noise
+from trainables.training.layers import Dropout, give_streams, scale_weights
 
 MODELS = Component("trainables.models")
 IMAGE = (1, 8, 8)
 
 
 def build(config, shape=IMAGE, num_classes=10, seed=0):
-    noise = Noise(torch.Generator().manual_seed(seed + 1))
-    return config.build(shape, num_classes, torch.Generator().manual_seed(seed), noise)
+    return config.build(shape, num_classes, torch.Generator().manual_seed(seed))
 
 
 def num_parameters(model):
@@ -80,30 +81,45 @@ def test_depth_neither_kills_nor_blows_up_the_signal(activation):
     assert 0.1 < logits.std() < 3
 
 
+def dropout(rate, seed=0):
+    layer = Dropout(rate)
+    give_streams(layer, seed)
+    return layer
+
+
 def test_dropout_zeroes_its_rate_and_keeps_the_mean():
-    noise = Noise(torch.Generator().manual_seed(0))
-    noise.share(1000, slice(0, 1000))
-    values = Dropout(0.3, noise)(torch.ones(1000, 100))
+    values = dropout(0.3)(torch.ones(1000, 100))
     assert (values == 0).double().mean().item() == pytest.approx(0.3, abs=0.01)
     assert values.mean().item() == pytest.approx(1, abs=0.01)
     assert values.max().item() == pytest.approx(1 / 0.7)
 
 
+def test_dropout_draws_anew_in_each_call_in_each_layer_and_for_each_seed():
+    model = torch.nn.Sequential(Dropout(0.5), Dropout(0.5))
+    give_streams(model, 0)
+    first, second = model
+    ones = torch.ones(8, 8)
+    masks = [first(ones), first(ones), second(ones), dropout(0.5, seed=1)(ones)]
+    assert all(not torch.equal(one, other) for one, other in itertools.combinations(masks, 2))
+    assert torch.equal(dropout(0.5)(ones), masks[0])
+
+
 @pytest.mark.parametrize(("rate", "training"), [(0.0, True), (0.5, False)])
 def test_dropout_at_rest_draws_nothing(rate, training):
-    stream = torch.Generator().manual_seed(0)
-    before = stream.get_state()
-    values = torch.ones(4, 4)
-    assert torch.equal(Dropout(rate, Noise(stream)).train(training)(values), values)
-    assert torch.equal(stream.get_state(), before)
+    layer, values = dropout(rate).train(training), torch.ones(4, 4)
+    assert torch.equal(layer(values), values)
+    assert layer.calls == 0
 
 
-def test_workers_draw_the_rows_of_the_whole_batch():
-    def draws(rows):
-        noise = Noise(torch.Generator().manual_seed(0))
-        noise.share(5, rows)
-        return noise.uniform(torch.empty(rows.stop - rows.start, 3))
+def test_dropout_of_no_rows():
+    """A worker may have no share of a small batch."""
+    assert dropout(0.5)(torch.ones(0, 3)).shape == (0, 3)
 
-    whole = draws(slice(0, 5))
-    assert torch.equal(torch.cat([draws(slice(0, 2)), draws(slice(2, 5))]), whole)
-    assert whole.unique().numel() == 15
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_scaling_multiplies_the_weights_and_nothing_else(name):
+    model, scaled = build(MODELS.config(name)()), build(MODELS.config(name)())
+    scale_weights(scaled, 0.5)
+    for key, parameter in model.named_parameters():
+        factor = 0.5 if parameter.ndim > 1 else 1
+        assert torch.equal(dict(scaled.named_parameters())[key], factor * parameter)

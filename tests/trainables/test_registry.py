@@ -114,7 +114,7 @@ def test_a_file(folder):
     assert found.steps is found.module.steps
     assert found.resolve({}) == {"lr": 0.25}
     assert found.build({"lr": 1}).lr == 1.0
-    assert [*found.run(found.build({}), None)] == [{"loss": 0.25}]  # type: ignore[arg-type]
+    assert [*found.run([found.build({})], [None])] == [{0: {"loss": 0.25}}]  # type: ignore[arg-type]
 
 
 def test_a_file_by_its_whole_path(folder):
@@ -125,7 +125,7 @@ def test_a_plain_function_yields_once(folder):
     found = find("mine.py:train", folder)
     assert not found.takes_trial
     assert found.config is found.module.Config
-    assert [*found.run(found.build({"lr": 3.0}), None)] == [{"loss": 3.0}]  # type: ignore[arg-type]
+    assert [*found.run([found.build({"lr": 3.0})], [None])] == [{0: {"loss": 3.0}}]  # type: ignore[arg-type]
 
 
 def test_a_function_of_plain_mappings_has_no_config(folder):
@@ -137,7 +137,7 @@ def test_a_function_of_plain_mappings_has_no_config(folder):
 
 def test_a_result_that_is_no_metrics(folder):
     with pytest.raises(TrainableError, match="returned int, expected a mapping"):
-        next(find("mine.py:number", folder).run({}, None))  # type: ignore[arg-type]
+        next(find("mine.py:number", folder).run([{}], [None]))  # type: ignore[arg-type]
 
 
 def test_problems_and_errors_of_a_config(folder):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trainables.config import Component, check
 from trainables.training.optimizers import adam, adamw, sgd
 from trainables.training.schedules import constant, cosine, warmup
+from trainables.training.stacking import Layout
 
 OPTIMIZERS = Component("trainables.training.optimizers")
 SCHEDULES = Component("trainables.training.schedules")
@@ -19,13 +20,12 @@ SCHEDULES = Component("trainables.training.schedules")
 
 def descend(config, steps=1, start=1.0):
     """Where a parameter goes whose gradient is always 2."""
-    parameter = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
-    optimizer = config.build([parameter])
+    model = torch.nn.Linear(1, 1, bias=False)
+    layout, row, gradient = Layout(model), torch.tensor([start], dtype=torch.float64), torch.tensor([2.0]).double()
+    state = config.start(row, layout)
     for _ in range(steps):
-        optimizer.zero_grad()
-        (2 * parameter).backward()
-        optimizer.step()
-    return parameter.item()
+        row, state = config.update(gradient, row, state, layout)
+    return row.item()
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.names())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 from annotated_types import Gt, Lt
 
-from trainables.api import Fraction, NonNegativeInt
+from trainables.api import Fraction, NonNegativeInt, PerMember
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ class Split:
     """Of all examples, unless the data set comes with a test part of its own."""
     validation_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
     """Of the examples outside the test part; drawn anew for every seed of a trial."""
-    label_noise: Fraction = 0.0
+    label_noise: PerMember[Fraction] = 0.0
     """Fraction of the training labels that are replaced by another class, drawn evenly."""
     standardise: bool = True
     """Shift and scale each feature (each channel of images) to mean 0 and deviation 1 over the training part."""

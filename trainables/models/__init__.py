@@ -11,20 +11,17 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Generator, nn
 
-    from trainables.training.layers import Noise
-
 
 class ModelConfig(Protocol):
     """What a model component's ``Config`` can do."""
 
-    def build(self, shape: tuple[int, ...], num_classes: int, init: Generator, noise: Noise) -> nn.Module:
+    def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         """Make the model on the CPU, with its weights drawn from ``init``.
 
         Args:
             shape: of one input, ``(features,)`` or ``(channels, height, width)``.
             num_classes: of the logits that the model returns, as ``(batch, num_classes)``.
             init: the stream that the weights are drawn from.
-            noise: what random layers, such as dropout, draw from.
 
         Raises:
             ValueError: the model does not take inputs of this shape.

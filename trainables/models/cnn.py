@@ -18,8 +18,6 @@ from trainables.api import PerMember, PositiveInt
 if TYPE_CHECKING:
     from torch import Generator, nn
 
-    from trainables.training.layers import Noise
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
@@ -28,7 +26,7 @@ class Config:
     dropout: PerMember[Annotated[float, Ge(0), Lt(1)]] = 0.0
     """Probability that an input of the last layer is zeroed in a training step."""
 
-    def build(self, shape: tuple[int, ...], num_classes: int, init: Generator, noise: Noise) -> nn.Module:
+    def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
         from trainables.training.layers import Dropout, initialised
@@ -43,7 +41,7 @@ class Config:
 
         def layers() -> nn.Sequential:
             blocks = [*block(shape[0], self.width), *block(self.width, 2 * self.width)]
-            head = [Dropout(self.dropout, noise), nn.Linear(8 * self.width, num_classes)]
+            head = [Dropout(self.dropout), nn.Linear(8 * self.width, num_classes)]
             return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(2), nn.Flatten(), *head)
 
         return initialised(layers, init)

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Generator, nn
 
-    from trainables.training.layers import Noise
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    def build(self, shape: tuple[int, ...], num_classes: int, init: Generator, noise: Noise) -> nn.Module:  # noqa: ARG002
+    def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
         from trainables.training.layers import initialised

@@ -14,8 +14,6 @@ from trainables.api import PerMember, PositiveInt
 if TYPE_CHECKING:
     from torch import Generator, nn
 
-    from trainables.training.layers import Noise
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
@@ -27,7 +25,7 @@ class Config:
     dropout: PerMember[Annotated[float, Ge(0), Lt(1)]] = 0.0
     """Probability that a hidden unit is zeroed in a training step."""
 
-    def build(self, shape: tuple[int, ...], num_classes: int, init: Generator, noise: Noise) -> nn.Module:
+    def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
         from trainables.training.layers import Dropout, initialised
@@ -36,7 +34,7 @@ class Config:
         widths = [math.prod(shape), *[self.width] * self.depth]
 
         def layers() -> nn.Sequential:
-            triples = ((nn.Linear(n, m), activation(), Dropout(self.dropout, noise)) for n, m in pairwise(widths))
+            triples = ((nn.Linear(n, m), activation(), Dropout(self.dropout)) for n, m in pairwise(widths))
             return nn.Sequential(nn.Flatten(), *chain.from_iterable(triples), nn.Linear(widths[-1], num_classes))
 
         return initialised(layers, init, "tanh" if self.activation == "tanh" else "relu")

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from trainables.api import Diverged, Fraction, Metrics, PerMember, PositiveInt, Trial
+from trainables.api import Diverged, Metrics, PositiveInt, Reports, Trial
 from trainables.config import Component
-from trainables.data import DataConfig, Split, digits, load
+from trainables.data import DataConfig, Examples, Split, digits, load
 from trainables.models import ModelConfig, mlp
-from trainables.training.optimizers import OptimizerConfig, sgd
-from trainables.training.schedules import ScheduleConfig, cosine
+from trainables.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from trainables.training.fitting import Fit, Labelled
+    from trainables.training.examples import StackedPart
+    from trainables.training.fitting import Fit
 
 METRICS = {
     "step": "optimizer steps so far",
@@ -37,53 +37,34 @@ METRICS = {
     "calibration_error/test": "expected calibration error in 15 bins, in [0, 1], on the test examples",
     "gradient_norm": "Euclidean norm of the gradient of the last step, without weight decay",
     "parameters": "number of weights and biases",
-    "examples_per_second": "training examples per second since the last report, over all workers",
+    "examples_per_second": "training examples per second since the last report, over all workers and its whole cohort",
 }
 NOT_REPRODUCIBLE = ("examples_per_second",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+class Config(Recipe):
     data: Annotated[DataConfig, Component("trainables.data")] = field(default_factory=digits.Config)
     """What is classified."""
     split: Split = field(default_factory=Split)
     """How it is divided into train, validation and test parts."""
     model: Annotated[ModelConfig, Component("trainables.models")] = field(default_factory=mlp.Config)
     """The architecture."""
-    optimizer: Annotated[OptimizerConfig, Component("trainables.training.optimizers")] = field(
-        default_factory=sgd.Config
-    )
-    """The update rule, with its learning rate."""
-    schedule: Annotated[ScheduleConfig, Component("trainables.training.schedules")] = field(
-        default_factory=cosine.Config
-    )
-    """How the learning rate changes over the steps."""
-    label_smoothing: PerMember[Fraction] = 0.0
-    """Share of the target that is spread evenly over all classes (Szegedy et al., 2016, arXiv:1512.00567, sec. 7)."""
-    batch_size: PositiveInt = 64
-    """Examples in a step, over all workers; the last step of an epoch may have fewer."""
-    epochs: PositiveInt = 20
-    """Passes over the training examples."""
     report_every: PositiveInt = 1
     """Epochs between two reports. The last epoch is always reported."""
 
 
-def run_one(config: Config, trial: Trial) -> Iterator[Metrics]:
-    """Reports after an epoch. All workers report the same."""
-    from trainables.training.fitting import Labelled
-    from trainables.training.partition import partition
-
-    examples = load(config.data)
-    trial.note("data", examples.digest)
-    arrays = partition(examples, config.split, trial.streams.numpy("data"))
-    parts = {name: Labelled.place(part, trial.device) for name, part in arrays.items()}
-    fit = _fit(config, trial, parts["train"], len(examples.classes))
-    while fit.epoch < config.epochs:
-        report = _advance(fit, config) | _measure(fit, parts)
-        if not math.isfinite(report["loss/train"]):
-            raise Diverged(f"loss/train is {report['loss/train']} at step {fit.step}")
-        trial.checkpoint(partial(_state, fit, trial))
-        yield report
+def run(configs: Sequence[Config], trials: Sequence[Trial]) -> Iterator[Reports]:
+    """Reports after an epoch. All workers of a trial report the same."""
+    config, examples = configs[0], load(configs[0].data)
+    parts = _parts(configs, trials, examples)
+    fit = _fit(configs, trials, parts["train"])
+    while going := [n for n, epoch in fit.epochs.items() if trials[n].wanted and epoch < config.epochs]:
+        if len(going) < len(fit):
+            parts = {name: part.keep(fit.places(going)) for name, part in parts.items()}
+            fit.keep(going, parts["train"])
+        speed = _advance(fit, config, trials[0])
+        yield _reports(fit, config, trials, _measure(fit, parts) | speed)
 
 
 def steps(config: Config) -> int:
@@ -96,56 +77,80 @@ def steps(config: Config) -> int:
     return config.epochs * math.ceil(num_examples / config.batch_size)
 
 
-def _fit(config: Config, trial: Trial, train: Labelled, num_classes: int) -> Fit:
-    """A fit at its start, or where an earlier attempt left it."""
-    from trainables.training.fitting import Fit, Recipe
-    from trainables.training.layers import Noise
+def _parts(configs: Sequence[Config], trials: Sequence[Trial], examples: Examples) -> dict[str, StackedPart]:
+    from trainables.training.examples import place
+    from trainables.training.partition import partition
 
-    noise = Noise(trial.streams.torch("dropout", trial.device))
+    for trial in trials:
+        trial.note("data", examples.digest)
+    pairs = zip(configs, trials, strict=True)
+    parts = [partition(examples, config.split, trial.streams.numpy("data")) for config, trial in pairs]
+    return place(examples, parts, trials[0].device)
+
+
+def _fit(configs: Sequence[Config], trials: Sequence[Trial], train: StackedPart) -> Fit[Config]:
+    """A fit at its start, or where earlier attempts have left its members."""
+    from trainables.training.fitting import Fit
+
     shape = tuple(train.inputs.shape[1:])
-    model = config.model.build(shape, num_classes, trial.streams.torch("init"), noise).to(trial.device)
-    recipe = Recipe(
-        batch_size=config.batch_size,
-        epochs=config.epochs,
-        schedule=config.schedule.factor,
-        label_smoothing=config.label_smoothing,
-    )
-    optimizer = config.optimizer.build(model.parameters())
-    worker = (trial.rank, trial.world_size)
-    fit = Fit(model, optimizer, recipe, train, trial.streams.torch("order"), noise, worker)
-    if trial.restored:
-        fit.load_state(trial.restored["fit"])
-        trial.streams.load_state_dict(trial.restored["streams"])
+    networks = [
+        config.model.build(shape, train.num_classes, trial.streams.torch("init"))
+        for config, trial in zip(configs, trials, strict=True)
+    ]
+    worker = (trials[0].rank, trials[0].world_size)
+    fit = Fit(configs, networks, train, [trial.seed for trial in trials], device=trials[0].device, worker=worker)
+    for number, trial in enumerate(trials):
+        if trial.restored:
+            fit.load_state(number, trial.restored["fit"])
     return fit
 
 
-def _state(fit: Fit, trial: Trial) -> dict[str, Any]:
-    return {"fit": fit.state(), "streams": trial.streams.state_dict()}
+def _advance(fit: Fit[Config], config: Config, trial: Trial) -> dict[str, list[float]]:
+    """Train up to the next report of some member."""
+    began, num_epochs = time.perf_counter(), 0
+    while not num_epochs or not any(_is_due(epoch, config) for epoch in fit.epochs.values()):
+        fit.run_epoch(trial.pulse)
+        num_epochs += 1
+    gradient_norms = fit.gradient_norm.tolist()  # waits for the device, too
+    rate = num_epochs * fit.train.count * len(fit) / (time.perf_counter() - began)
+    return {"gradient_norm": gradient_norms, "examples_per_second": [rate] * len(fit)}
 
 
-def _advance(fit: Fit, config: Config) -> dict[str, float]:
-    """Train up to the next report."""
-    from trainables.metrics import norm
-
-    began, first = time.perf_counter(), fit.epoch
-    while fit.epoch == first or (fit.epoch % config.report_every and fit.epoch < config.epochs):
-        fit.run_epoch()
-    gradient_norm = norm(fit.gradients())  # waits for the device, too
-    rate = (fit.epoch - first) * len(fit.train.labels) / (time.perf_counter() - began)
-    return {"step": fit.step, "gradient_norm": gradient_norm, "examples_per_second": rate}
+def _is_due(epoch: int, config: Config) -> bool:
+    return epoch % config.report_every == 0 or epoch == config.epochs
 
 
-def _measure(fit: Fit, parts: dict[str, Labelled]) -> dict[str, float]:
-    from torch.nn import functional
+def _measure(fit: Fit[Config], parts: Mapping[str, StackedPart]) -> dict[str, list[float]]:
+    """Metric -> its value for each member."""
+    from trainables.metrics import accuracy, calibration_error, cross_entropy
+    from trainables.training.stacking import each
 
-    from trainables.metrics import accuracy, calibration_error
-    from trainables.training.fitting import predict
-
-    metrics: dict[str, float] = {"parameters": sum(p.numel() for p in fit.model.parameters())}
+    metrics: dict[str, list[float]] = {"parameters": [float(fit.stack.parameters.shape[1])] * len(fit)}
     for name, part in parts.items():
-        logits = predict(fit.model, part.inputs)
-        metrics[f"loss/{name}"] = functional.cross_entropy(logits, part.labels).item()
-        metrics[f"accuracy/{name}"] = accuracy(logits, part.labels)
+        logits = fit.predict(part)
+        metrics[f"loss/{name}"] = each(cross_entropy, logits, part.labels).tolist()
+        metrics[f"accuracy/{name}"] = each(accuracy, logits, part.labels).tolist()
         if name != "train":
-            metrics[f"calibration_error/{name}"] = calibration_error(logits.softmax(1), part.labels)
+            metrics[f"calibration_error/{name}"] = each(calibration_error, logits.softmax(-1), part.labels).tolist()
     return metrics
+
+
+def _reports(
+    fit: Fit[Config], config: Config, trials: Sequence[Trial], metrics: Mapping[str, Sequence[float]]
+) -> dict[int, Metrics | Diverged]:
+    reports: dict[int, Metrics | Diverged] = {}
+    for place, (number, epoch) in enumerate(fit.epochs.items()):
+        if not _is_due(epoch, config):
+            continue
+        step = epoch * fit.steps_per_epoch
+        reports[number] = {"step": step} | {name: values[place] for name, values in metrics.items()}
+        if not math.isfinite(loss := metrics["loss/train"][place]):
+            reports[number] = Diverged(f"loss/train is {loss} at step {step}")
+        trials[number].checkpoint(partial(_state, fit, number))
+        if epoch == config.epochs:
+            trials[number].finish()
+    return reports
+
+
+def _state(fit: Fit[Config], number: int) -> dict[str, Any]:
+    return {"fit": fit.state(number)}

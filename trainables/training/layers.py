@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-
-class Noise:
-    """Random draws for a batch that several workers share.
-
-    Every worker draws for the whole batch and keeps its own rows. So the draws do not depend on the number of workers,
-    and the state of one worker's stream is that of all.
-    """
-
-    def __init__(self, stream: torch.Generator) -> None:
-        self.stream = stream
-        self.batch = 0
-        self.rows = slice(0, 0)
-
-    def share(self, batch: int, rows: slice) -> None:
-        """From now on a batch has this many rows in all, and this worker holds ``rows`` of them."""
-        self.batch, self.rows = batch, rows
-
-    def uniform(self, like: Float[Tensor, "rows ..."]) -> Float[Tensor, "rows ..."]:
-        """Draws from [0, 1), one for each element of ``like``."""
-        shape = (self.batch, *like.shape[1:])
-        return torch.rand(shape, generator=self.stream, device=like.device, dtype=like.dtype)[self.rows]
+from trainables.training import draws
 
 
 class Dropout(nn.Module):
     """Zeroes each value with probability ``rate`` in training and scales the others by 1 / (1 - rate).
 
+    Its rate and its stream are buffers, so that the members of a cohort have each their own.
     Source: Srivastava et al., 2014, JMLR 15, sec. 10 (the form that scales in training).
     """
 
-    def __init__(self, rate: float, noise: Noise) -> None:
+    rate: Float[Tensor, ""]
+    key: Int[Tensor, ""]
+    calls: Int[Tensor, ""]
+
+    def __init__(self, rate: float) -> None:
         super().__init__()
-        self.rate = rate
-        self.noise = noise
+        self.register_buffer("rate", torch.tensor(rate, device="cpu"), persistent=False)
+        self.register_buffer("key", torch.tensor(0, device="cpu"), persistent=False)
+        self.register_buffer("calls", torch.tensor(0, device="cpu"))
+        self.first_row = 0  # of this worker's share, in the batch that all workers share
+        self.idle = rate == 0
 
     def forward(self, values: Float[Tensor, "rows ..."]) -> Float[Tensor, "rows ..."]:
-        if not self.training or self.rate == 0:
+        if not self.training or self.idle:
             return values
-        return values * (self.noise.uniform(values) >= self.rate) / (1 - self.rate)
+        first = self.first_row * values.shape[1:].numel()
+        kept = draws.uniform(self.key, self.calls, values.shape, first) >= self.rate
+        self.calls.add_(self.rate > 0)  # a member that drops nothing does not count, whether its cohort is idle or not
+        return values * kept / (1 - self.rate)
+
+    def settle(self, buffers: Mapping[str, Tensor]) -> bool:
+        """Take the buffers of a whole cohort. If no member drops anything, nothing is drawn and they are not needed."""
+        self.idle = not buffers["rate"].any()
+        return not self.idle
+
+
+def give_streams(network: nn.Module, seed: int) -> None:
+    """Give each layer that draws random numbers a stream of its own, from the seed of the trial."""
+    layers = [layer for layer in network.modules() if isinstance(layer, Dropout)]
+    for number, layer in enumerate(layers):
+        layer.key = draws.key_of(seed, f"dropout/{number}")
+
+
+def scale_weights(network: nn.Module, factor: float) -> None:
+    """Multiply the weights of linear and convolutional layers."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            layer.weight.data.mul_(factor)
 
 
 def initialised(
@@ -58,7 +68,9 @@ def initialised(
     """
     with torch.device("meta"):  # where building a layer draws nothing
         model = build()
-    model.to_empty(device="cpu")
+    for layer in model.modules():
+        if any(True for _ in layer.parameters(recurse=False)):
+            layer.to_empty(device="cpu", recurse=False)
     weighted = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     for layer in weighted:
         gain = "linear" if layer is weighted[-1] else nonlinearity
@@ -66,6 +78,6 @@ def initialised(
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
     for layer in model.modules():
-        if isinstance(layer, nn.GroupNorm | nn.LayerNorm):
+        if isinstance(layer, nn.GroupNorm | nn.LayerNorm | nn.BatchNorm1d | nn.BatchNorm2d):
             layer.reset_parameters()  # ones and zeros
     return model

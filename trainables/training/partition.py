@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,17 +15,24 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    inputs: Float[np.ndarray, "examples ..."]
+    """Some of the examples, and what their inputs are shifted by and then divided by."""
+
+    rows: Int[np.ndarray, " examples"]
     labels: Int[np.ndarray, " examples"]
+    shift: Float[np.ndarray, ...]
+    scale: Float[np.ndarray, ...]
+
+    def inputs(self, examples: Examples) -> Float[np.ndarray, "examples ..."]:
+        return (examples.inputs[self.rows] - self.shift) / self.scale
 
 
 def partition(examples: Examples, split: Split, rng: np.random.Generator) -> dict[str, Part]:
-    """The parts, scaled by the statistics of the training part; ``rng`` is the trial's own."""
+    """The parts, to be scaled by the statistics of the training part; ``rng`` is the trial's own."""
     rows = part_rows(examples, split, rng)
-    shift, scale = _moments(examples.inputs[rows["train"]]) if split.standardise else (np.float32(0), np.float32(1))
-    parts = {name: Part((examples.inputs[at] - shift) / scale, examples.labels[at]) for name, at in rows.items()}
+    moments = _moments(examples.inputs[rows["train"]]) if split.standardise else _no_moments(examples)
+    parts = {name: Part(at, examples.labels[at], *moments) for name, at in rows.items()}
     noisy = corrupt(parts["train"].labels, split.label_noise, len(examples.classes), rng)
-    return parts | {"train": Part(parts["train"].inputs, noisy)}
+    return parts | {"train": replace(parts["train"], labels=noisy)}
 
 
 def part_rows(examples: Examples, split: Split, rng: np.random.Generator) -> dict[str, Int[np.ndarray, " rows"]]:
@@ -65,7 +72,12 @@ def corrupt(
 def _moments(inputs: Float[np.ndarray, "examples ..."]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each feature, or of each channel of images; 1 where nothing varies."""
     axes = (0, 2, 3) if inputs.ndim == 4 else (0,)
-    mean = inputs.mean(axes, dtype=np.float64, keepdims=True)
-    deviation = inputs.std(axes, dtype=np.float64, keepdims=True)
+    mean = inputs.mean(axes, dtype=np.float64, keepdims=True)[0]
+    deviation = inputs.std(axes, dtype=np.float64, keepdims=True)[0]
     varies = deviation > 1e-7 * abs(mean)  # more than the rounding of float32
     return mean.astype(np.float32), np.where(varies, deviation, 1).astype(np.float32)
+
+
+def _no_moments(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    shape = (1,) * len(examples.shape)
+    return np.zeros(shape, np.float32), np.ones(shape, np.float32)

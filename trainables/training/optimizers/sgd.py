@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,8 @@ from annotated_types import Ge, Lt
 from trainables.api import NonNegative, PerMember, Positive
 
 if TYPE_CHECKING:
-    from torch import nn
-    from torch.optim import Optimizer
+    from trainables.training.optimizers import Row, State
+    from trainables.training.stacking import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,14 +28,11 @@ class Config:
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        from torch.optim import SGD
+    def start(self, parameters: Row, layout: Layout) -> State:  # noqa: ARG002
+        return {"velocity": parameters.new_zeros(parameters.shape)}
 
-        return SGD(
-            parameters,
-            lr=self.lr,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+    def update(self, gradient: Row, parameters: Row, state: State, layout: Layout) -> tuple[Row, State]:  # noqa: ARG002
+        force = gradient + self.weight_decay * parameters
+        velocity = self.momentum * state["velocity"] + force
+        direction = force + self.momentum * velocity if self.nesterov else velocity
+        return parameters - self.lr * direction, {"velocity": velocity}

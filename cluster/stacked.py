@@ -1,0 +1,45 @@
+"""What a process does with its work: runs the trials, together if it can, and hands back what they report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from cluster.work import Batch, Report, Work
+from trainables import sizing
+from trainables.api import Order, Outcome
+from trainables.cohort import Cohort
+
+_BATCH_S = 0.5  # reports of about this time travel together
+
+
+class Stacked:
+    def __init__(self, work: Work) -> None:
+        self._judged = work.judged
+        self._measured = None
+        size = work.size or len(work.orders)
+        if work.size is None and len(work.orders) > sizing.SMALLEST:
+            self._measured = sizing.best_size(work.orders)
+            size = self._measured or size
+        self._cohort = Cohort(work.orders, work.open_sink, size=size)
+
+    def next_batch(self) -> Batch:
+        """Ends before a checkpoint: the driver should have every report that a later attempt will not make again."""
+        began, reports, endings = time.monotonic(), [], {}
+        for found in self._cohort:
+            reports += [(trial, Report(step, metrics)) for trial, step, metrics in found.reports]
+            endings |= found.endings
+            if self._judged or self._cohort.about_to_save or time.monotonic() - began >= _BATCH_S:
+                break
+        measured, self._measured = self._measured, None
+        return Batch(tuple(reports), endings, self._cohort.seconds, self._cohort.free, measured)
+
+    def drop(self, outcomes: Mapping[str, Outcome]) -> None:
+        self._cohort.drop(outcomes)
+
+    def add(self, orders: Sequence[Order]) -> None:
+        self._cohort.add(orders)
+
+    def close(self) -> None:
+        """Stop what still runs."""
+        self._cohort.close(Outcome.CANCELLED)

@@ -1,0 +1,247 @@
+"""One trial in the process that runs it: what it is told, what it reports, what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from trainables import pictures
+from trainables.api import Diverged, Ending, Metrics, Order, Outcome, Sink, State
+from trainables.artifacts import artifact
+from trainables.checkpoint import CheckpointError, load, load_file, plain, save
+from trainables.config import ConfigError
+from trainables.reading import ReportError, read_report
+from trainables.registry import TrainableError
+from trainables.seeding import Streams
+
+_LONGEST_TRACE = 20_000  # characters
+_OURS = ("trainables.cohort", "trainables.registry", __name__)
+
+
+class Context:
+    """The ``Trial`` that a trainable is given."""
+
+    def __init__(self, order: Order, sink: Sink, rank: int, world_size: int, pulse: Callable[[], None]) -> None:
+        self.id, self.seed = order.trial, order.seed
+        self.device = "cuda" if order.gpus > 0 else "cpu"
+        self.rank, self.world_size = rank, world_size
+        self.streams = Streams(order.seed)
+        self.restored: State | None = None
+        self.wanted = True
+        self.finished = False
+        self.offered: Callable[[], State] | None = None
+        self.pictures: list[tuple[str, bytes]] = []
+        self.pulse = pulse
+        self._sink, self._store = sink, order.store
+
+    def begin(self, restored: State | None) -> None:
+        """Go on from this state, without what a run that was broken off has left."""
+        self.restored, self.streams = restored, Streams(self.seed)
+        self.finished, self.offered = False, None
+        self.pictures.clear()
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def checkpoint(self, state: Callable[[], State]) -> None:
+        self.offered = state
+
+    def artifact(self, spec: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        return artifact(Path(self._store), spec, build)
+
+    def figure(self, tag: str, figure: Any) -> None:
+        self.pictures.append((tag, pictures.png_of_figure(figure)))
+
+    def image(self, tag: str, pixels: Any) -> None:
+        self.pictures.append((tag, pictures.png_of_pixels(pixels)))
+
+    def note(self, key: str, value: Any) -> None:
+        if self.rank == 0:
+            self._sink.note(key, value)
+
+
+class Member:
+    """The bookkeeping of one attempt: each report is in the sink before it is handed on.
+
+    Of the workers of a trial only rank 0 reports, saves, and judges the metrics.
+    """
+
+    def __init__(self, order: Order, sink: Sink, rank: int, world_size: int, pulse: Callable[[], None]) -> None:
+        self.order = order
+        self.trial = Context(order, sink, rank, world_size, pulse)
+        self.step = -1  # of the last report that is in the sink
+        self.seconds = 0.0  # that it has taken in this process
+        self.most = math.inf  # members that it may be grouped with
+        self.verdict: Ending | None = None  # how the last report makes it end
+        self.ending: Ending | None = None
+        self._sink, self._leads = sink, rank == 0
+        self._folder = Path(order.folder) if order.folder else None  # of the checkpoints
+        self._seen: set[str] = set()
+        self._at = -1  # the step that it is at; below ``step`` while it repeats what it has reported
+        self._offer: Callable[[], State] | None = None  # of the last report, until it is saved
+        self._state: Callable[[], State] | None = None  # of the last report
+
+    # --- where it stands ----------------------------------------------------------------------------------------------
+
+    def rewind(self) -> None:
+        """Go back to the newest state of this trial on disk, of those that others have left, or to the beginning."""
+        others = (load_file(stage.until_step, stage.checkpoint) for stage in reversed(self.order.stages))
+        own = load(self._folder) if self._folder else None
+        saved = own or next((other for other in others if other), None)
+        self._at = saved.step if saved else -1
+        self.trial.begin(saved.state if saved else None)
+        self.step = max(self.step, self._at)
+        self._offer = self._state = None
+
+    @property
+    def stage(self) -> tuple[Mapping[str, Any], float]:
+        """The config that it is trained with now, and the step up to which it is."""
+        whole = [(stage.config, stage.until_step) for stage in self.order.stages]
+        return next((c, until) for c, until in [*whole, (self.order.config, math.inf)] if until > self._at)
+
+    def has_come_to(self, until: float) -> bool:
+        """Whether another config takes over now. Raises CheckpointError if it has no state to go on from with that."""
+        if self._at >= until and self._state is None:
+            raise CheckpointError(f"no checkpoint at step {self._at}, where another config takes over")
+        return self._at >= until
+
+    @property
+    def may_move(self) -> bool:
+        """Whether it can go on in another group with nothing to do again."""
+        return self._state is not None
+
+    def move(self) -> None:
+        """Go on elsewhere: from the state it has just offered, or else from an earlier one."""
+        if self._state is None:
+            return self.rewind()
+        self.trial.begin(plain(self._state()))
+        return None
+
+    def skip(self) -> None:
+        """Its trainable went on without a report of it, so that what it has offered holds no more."""
+        self._offer = self._state = None
+
+    # --- reports ------------------------------------------------------------------------------------------------------
+
+    def read(self, reported: Any) -> tuple[int, Metrics] | None:
+        """The step and the metrics of a report; None if it says that the trial has diverged."""
+        if isinstance(reported, Diverged):
+            self.verdict = Ending(Outcome.DIVERGED, str(reported))
+            return None
+        if not self._leads:
+            return self._at + 1, {}
+        try:
+            return read_report(reported, self._at)
+        except ReportError as error:
+            raise ReportError(f"{self.order.trainable}: {error}") from None
+
+    def write(self, step: int, metrics: Metrics) -> bool:
+        """Put a report into the sink; False if it is one that the sink has."""
+        self._at, self._offer, self._state = step, self.trial.offered, self.trial.offered
+        self.trial.offered = None
+        if step <= self.step:
+            self.trial.pictures.clear()
+            return False
+        milestone = self._number_of_milestone(step) > self._number_of_milestone(self.step)
+        self.step = step
+        if self._leads:
+            self._seen.update(metrics)
+            self._sink.report(step, metrics)
+            self._write_pictures()
+            if milestone and self._state:
+                save(Path(self.order.milestones), step, self._state(), keep=None)
+        self.verdict = self._verdict_on(metrics)
+        return True
+
+    def _verdict_on(self, metrics: Metrics) -> Ending | None:
+        if wild := [name for name in self.order.objectives if not math.isfinite(metrics.get(name, 0.0))]:
+            return Ending(Outcome.DIVERGED, f"{wild[0]} is {metrics[wild[0]]} at step {self.step}")
+        return self.exhausted() if self.trial.finished else None
+
+    def _number_of_milestone(self, step: int) -> int:
+        return max(step, 0) // self.order.milestone_steps if self.order.milestone_steps else 0
+
+    def _write_pictures(self) -> None:
+        for tag, png in self.trial.pictures:
+            self._sink.image(tag, max(self.step, 0), png)
+        self.trial.pictures.clear()
+
+    # --- checkpoints --------------------------------------------------------------------------------------------------
+
+    @property
+    def offers(self) -> bool:
+        """Whether it has a state to save that is not on disk yet."""
+        return self._offer is not None and self._folder is not None
+
+    def save(self) -> None:
+        """Save what was offered with the last report, if that is not on disk yet."""
+        if self._leads and self._offer and self._folder:
+            save(self._folder, self._at, self._offer())
+            self._offer = None
+
+    # --- ending -------------------------------------------------------------------------------------------------------
+
+    def exhausted(self) -> Ending:
+        """How a trainable has ended that returned. One that went on may have reported everything before."""
+        names = self.order.objectives or ("any metric",) * (not self._seen)
+        missing = [name for name in names if name not in self._seen]
+        if missing and self._leads and self.trial.restored is None:
+            reported = ", ".join(sorted(self._seen)) or "nothing"
+            return Ending(
+                Outcome.FAILED, f"{self.order.trainable}: never reported {missing[0]!r}; it reported {reported}"
+            )
+        try:
+            if self.order.keep_checkpoint:
+                self.save()
+        except Exception as error:  # noqa: BLE001 - the trainable makes the state
+            return self.raised(error)
+        return Ending(Outcome.DONE)
+
+    def raised(self, error: BaseException) -> Ending:
+        """How a trainable has ended that raised."""
+        match error:
+            case Diverged():
+                return Ending(Outcome.DIVERGED, str(error))
+            case KeyboardInterrupt():
+                return Ending(Outcome.CANCELLED, "interrupted")
+            case TrainableError() | ReportError():
+                return Ending(Outcome.FAILED, str(error))
+            case ConfigError() | CheckpointError():
+                return Ending(Outcome.FAILED, f"{self.order.trainable}: {error}")
+        return Ending(Outcome.FAILED, trace(error))
+
+    def close(self, outcome: Outcome, error: str = "") -> None:
+        """End it between two reports. A cancelled one keeps the newest state that was offered."""
+        if self.ending:
+            return
+        if outcome == Outcome.CANCELLED:
+            with contextlib.suppress(Exception):  # then the one before has to do
+                self.save()
+        self.end(Ending(outcome, error))
+
+    def end(self, ending: Ending) -> None:
+        if self.ending:
+            return
+        self.ending, self.trial.wanted = ending, False
+        if not self._leads:
+            return
+        self._write_pictures()
+        kept = ending.outcome == Outcome.DONE and self.order.keep_checkpoint
+        if self._folder and ending.outcome in (Outcome.DONE, Outcome.DIVERGED, Outcome.PRUNED) and not kept:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._sink.close(ending.outcome)
+
+
+def trace(error: BaseException) -> str:
+    """The trace from where the code of the trainable begins."""
+    frame: TracebackType | None = error.__traceback__
+    while frame and frame.tb_frame.f_globals.get("__name__") in _OURS:
+        frame = frame.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frame))
+    return text if len(text) <= _LONGEST_TRACE else f"...{text[-_LONGEST_TRACE:]}"

@@ -1,0 +1,45 @@
+"""What a training run is made of, apart from the data and the network. A trainable's ``Config`` extends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from trainables.api import Fraction, NonNegative, PerMember, Positive, PositiveInt
+from trainables.config import Component
+from trainables.training.augmentations import AugmentationConfig, identity
+from trainables.training.losses import LossConfig, cross_entropy
+from trainables.training.optimizers import OptimizerConfig, sgd
+from trainables.training.schedules import ScheduleConfig, cosine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    optimizer: Annotated[OptimizerConfig, Component("trainables.training.optimizers")] = field(
+        default_factory=sgd.Config
+    )
+    """The update rule, with its learning rate."""
+    schedule: Annotated[ScheduleConfig, Component("trainables.training.schedules")] = field(
+        default_factory=cosine.Config
+    )
+    """How the learning rate changes over the steps."""
+    loss: Annotated[LossConfig, Component("trainables.training.losses")] = field(default_factory=cross_entropy.Config)
+    """What is minimised."""
+    augmentation: Annotated[AugmentationConfig, Component("trainables.training.augmentations")] = field(
+        default_factory=identity.Config
+    )
+    """What each training batch goes through."""
+    label_smoothing: PerMember[Fraction] = 0.0
+    """Share of the target that is spread evenly over all classes (Szegedy et al., 2016, arXiv:1512.00567, sec. 7)."""
+    clip_norm: PerMember[NonNegative] = 0.0
+    """Longest gradient that a step takes; longer ones are shortened to it. 0: any (Pascanu et al., 2013)."""
+    init_scale: PerMember[Positive] = 1.0
+    """What the initial weights are multiplied by (biases are zero)."""
+    batch_size: PositiveInt = 64
+    """Examples in a step, over all workers; the last step of an epoch may have fewer."""
+    epochs: PositiveInt = 20
+    """Passes over the training examples."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the matrix products; weights, losses and updates are float32 (mixed precision, arXiv:1710.03740)."""
+    compile: bool = False
+    """Run the training step through ``torch.compile``: a minute of waiting for a quicker long run."""
