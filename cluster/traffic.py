@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 from cluster.placement import Sizes
 from cluster.work import Batch, Ending, Idle, OpenSink, Source, Work
@@ -68,7 +67,7 @@ class Traffic:
                 if trial in live and trial not in stops and not self._source.reported(trial, [report]):
                     stops[trial] = Outcome.PRUNED
         for trial, ending in batch.endings.items():
-            self._end(place, trial, replace(ending, seconds=batch.seconds.get(trial)))
+            self._end(place, trial, ending)
         if self.stopping:
             stops = dict.fromkeys(live, Outcome.CANCELLED)
         stops = {trial: outcome for trial, outcome in stops.items() if trial in live}

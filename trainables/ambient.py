@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import random
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from trainables.seeding import stream_seed
@@ -58,3 +60,17 @@ def _set_torch(torch: Any, threads: int, dtype: Any, grad: bool) -> None:
     torch.set_num_threads(threads)
     torch.set_default_dtype(dtype)
     torch.set_grad_enabled(grad)
+
+
+@cache
+def reuse_freed_memory() -> None:
+    """Let this process keep the memory of large tensors that are freed, up to 2 GB, for the next ones.
+
+    glibc else gives it back to the system and asks for it again in every training step of a cohort, which takes a tenth
+    to a fifth of the time. Other C libraries are left as they are.
+    """
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # from malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((mmap_max, 0), (trim_threshold, 2_000_000_000), (top_pad, 64 << 20)):
+            mallopt(option, value)

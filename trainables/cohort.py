@@ -8,12 +8,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from trainables import registry
-from trainables.ambient import ambient
+from trainables.ambient import ambient, reuse_freed_memory
 from trainables.api import Ending, Metrics, Order, Outcome, Reports, Sink
 from trainables.checkpoint import Pace
 from trainables.member import Member
@@ -59,10 +59,7 @@ class Cohort:
 
     def add(self, orders: Sequence[Order]) -> None:
         """Let more trials of the same shape wait for places."""
-        members = [Member(order, self._open_sink(order), *self._worker, self._pulse) for order in orders]
-        for member in members:
-            member.rewind()
-        self._waiting.extend(members)
+        self._waiting.extend(Member(order, self._open_sink, *self._worker, self._pulse) for order in orders)
 
     def _pulse(self) -> None:
         self.pulse()
@@ -101,13 +98,17 @@ class Cohort:
             raise StopIteration
         try:
             self._regroup()
+        except Exception as error:  # noqa: BLE001 - the trainable makes the states that are moved
+            return self._broken(error)
+        reports = self._reports or self._start_group()
+        try:
             with self._timed():
-                reports = self._by_member(next(self._running()))
+                reported = self._by_member(next(reports))
         except StopIteration:
             return self._end_all({member: member.exhausted() for member in self._active})
         except BaseException as error:  # noqa: BLE001 - whatever a trainable raises ends its trials and no others
             return self._broken(error)
-        return self._take(reports)
+        return self._take(reported)
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:
@@ -122,8 +123,8 @@ class Cohort:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """What each trial in the group has taken so far, its share of what they took together."""
-        return {member.order.trial: member.seconds for member in self._group}
+        """What each trial that goes on has taken so far, its share of what they took together."""
+        return {member.order.trial: member.seconds for member in self.live}
 
     def _save(self) -> dict[Member, Ending]:
         """Save what the members offer; those whose state cannot be saved."""
@@ -138,21 +139,23 @@ class Cohort:
 
     # --- running ------------------------------------------------------------------------------------------------------
 
-    def _running(self) -> Generator[Reports, None, None]:
-        if self._reports is None:
-            self._group = self._next_group()
-            self._reports = self._run(self._group)
+    def _start_group(self) -> Generator[Reports, None, None]:
+        self._group = self._next_group()
+        self._reports = self._run(self._group)
         return self._reports
 
     def _next_group(self) -> list[Member]:
         group: list[Member] = []
         while self._waiting and len(group) < min(self.size, self._waiting[0].most, *(m.most for m in group)):
             group.append(self._waiting.popleft())
+            group[-1].open()
         return group
 
     def _run(self, group: Sequence[Member]) -> Generator[Reports, None, None]:
         order = group[0].order
         trainable = registry.find(order.trainable, order.search_path or ".")
+        if len(group) > 1:
+            reuse_freed_memory()
         with ambient(order.seed, order.threads, self._worker[0]):
             stages = [member.stage for member in group]
             self._untils = [until for _, until in stages]
@@ -241,10 +244,11 @@ class Cohort:
     def _end_all(self, endings: Mapping[Member, Ending]) -> Round:
         if all(member in endings for member in self._active):
             self._stop_group()
-        for member, ending in endings.items():
+        timed = {member: replace(ending, seconds=member.seconds) for member, ending in endings.items()}
+        for member, ending in timed.items():
             member.end(ending)
         self._waiting = deque(member for member in self._waiting if not member.ending)
-        return Round((), {member.order.trial: ending for member, ending in endings.items()})
+        return Round((), {member.order.trial: ending for member, ending in timed.items()})
 
     def _stop_group(self) -> None:
         reports, self._reports = self._reports, None

@@ -7,6 +7,7 @@ import math
 import shutil
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,7 +28,7 @@ _OURS = ("trainables.cohort", "trainables.registry", __name__)
 class Context:
     """The ``Trial`` that a trainable is given."""
 
-    def __init__(self, order: Order, sink: Sink, rank: int, world_size: int, pulse: Callable[[], None]) -> None:
+    def __init__(self, order: Order, sink: Sink, *, rank: int, world_size: int, pulse: Callable[[], None]) -> None:
         self.id, self.seed = order.trial, order.seed
         self.device = "cuda" if order.gpus > 0 else "cpu"
         self.rank, self.world_size = rank, world_size
@@ -72,20 +73,36 @@ class Member:
     Of the workers of a trial only rank 0 reports, saves, and judges the metrics.
     """
 
-    def __init__(self, order: Order, sink: Sink, rank: int, world_size: int, pulse: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        order: Order,
+        open_sink: Callable[[Order], Sink],
+        rank: int,
+        world_size: int,
+        pulse: Callable[[], None],
+    ) -> None:
         self.order = order
-        self.trial = Context(order, sink, rank, world_size, pulse)
+        self._context = partial(Context, order, rank=rank, world_size=world_size, pulse=pulse)
         self.step = -1  # of the last report that is in the sink
         self.seconds = 0.0  # that it has taken in this process
         self.most = math.inf  # members that it may be grouped with
         self.verdict: Ending | None = None  # how the last report makes it end
         self.ending: Ending | None = None
-        self._sink, self._leads = sink, rank == 0
+        self._open_sink, self._leads = open_sink, rank == 0
+        self._opened = False
         self._folder = Path(order.folder) if order.folder else None  # of the checkpoints
         self._seen: set[str] = set()
         self._at = -1  # the step that it is at; below ``step`` while it repeats what it has reported
         self._offer: Callable[[], State] | None = None  # of the last report, until it is saved
         self._state: Callable[[], State] | None = None  # of the last report
+
+    def open(self) -> None:
+        """Begin, or go on: not before it is its turn, for a sink may hold files open."""
+        if not self._opened:
+            self._opened = True
+            self._sink = self._open_sink(self.order)
+            self.trial = self._context(self._sink)
+            self.rewind()
 
     # --- where it stands ----------------------------------------------------------------------------------------------
 
@@ -220,7 +237,7 @@ class Member:
         """End it between two reports. A cancelled one keeps the newest state that was offered."""
         if self.ending:
             return
-        if outcome == Outcome.CANCELLED:
+        if outcome == Outcome.CANCELLED and self._opened:
             with contextlib.suppress(Exception):  # then the one before has to do
                 self.save()
         self.end(Ending(outcome, error))
@@ -228,7 +245,10 @@ class Member:
     def end(self, ending: Ending) -> None:
         if self.ending:
             return
-        self.ending, self.trial.wanted = ending, False
+        self.ending = ending
+        if not self._opened:
+            return
+        self.trial.wanted = False
         if not self._leads:
             return
         self._write_pictures()

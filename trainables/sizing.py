@@ -78,7 +78,7 @@ def _speed(orders: Sequence[Order]) -> float:
 def _run(orders: Sequence[Order], watch: _Watch) -> None:
     first = orders[0]
     trainable = registry.find(first.trainable, first.search_path or ".")
-    trials = [Context(order, Nowhere(), 0, 1, watch.pulse) for order in orders]
+    trials = [Context(order, Nowhere(), rank=0, world_size=1, pulse=watch.pulse) for order in orders]
     with ambient(first.seed, first.threads):
         configs = [trainable.build(order.config) for order in orders]
         for _ in trainable.run(configs, trials):

@@ -2,6 +2,7 @@
 
 from jaxtyping import install_import_hook
 
-CHECKED = ("metrics", "training.fitting", "training.layers", "training.partition")
+TRAINING = ("draws", "examples", "fitting", "layers", "members", "partition", "stacking")
+CHECKED = ("metrics", *(f"training.{name}" for name in TRAINING))
 
 install_import_hook([f"trainables.{name}" for name in CHECKED], "beartype.beartype")

@@ -1,6 +1,6 @@
 """A small convolutional network for images from 8 x 8 to 32 x 32 pixels.
 
-Two blocks of 3 x 3 convolution, group normalisation, ReLU and 2 x 2 max pooling, of ``width`` and ``2 * width``
+Two blocks of 3 x 3 convolution, group normalisation, 2 x 2 max pooling and ReLU, of ``width`` and ``2 * width``
 channels; then an average down to 2 x 2, dropout, and a linear layer.
 Group normalisation (Wu and He, 2018, arXiv:1803.08494) because, unlike batch normalisation, it gives the same result
 however many workers share a batch.
@@ -29,6 +29,7 @@ class Config:
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
+        from trainables.training.convolution import AdaptiveAvgPool2d, Conv2d, GroupNorm, MaxPool2d
         from trainables.training.layers import Dropout, initialised
 
         if len(shape) != 3 or min(shape[1:]) < 8:
@@ -36,12 +37,12 @@ class Config:
             raise ValueError(f"model cnn: got inputs of shape {shape}, expected {expected}; `mlp` takes any shape")
 
         def block(channels: int, width: int) -> list[nn.Module]:
-            convolution = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-            return [convolution, nn.GroupNorm(1, width), nn.ReLU(), nn.MaxPool2d(2)]
+            convolution = Conv2d(channels, width, 3, padding=1, bias=False)
+            return [convolution, GroupNorm(1, width), MaxPool2d(2), nn.ReLU()]  # ReLU last has a quarter to do
 
         def layers() -> nn.Sequential:
             blocks = [*block(shape[0], self.width), *block(self.width, 2 * self.width)]
             head = [Dropout(self.dropout), nn.Linear(8 * self.width, num_classes)]
-            return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(2), nn.Flatten(), *head)
+            return nn.Sequential(*blocks, AdaptiveAvgPool2d(2), nn.Flatten(), *head)
 
         return initialised(layers, init)

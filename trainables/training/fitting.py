@@ -25,6 +25,8 @@ from trainables.training.stacking import Network, Stack, each
 R = TypeVar("R", bound=Recipe)
 
 LEARNING_RATE: Path = ("optimizer", "lr")
+Number = float | Float[Tensor, ""]
+"""A field of a config, which is a tensor where the members of the cohort differ."""
 
 
 class Fit(Generic[R]):
@@ -49,7 +51,7 @@ class Fit(Generic[R]):
         for network, config, seed in zip(networks, configs, seeds, strict=True):
             give_streams(network, seed)
             scale_weights(network, config.init_scale)
-        self.stack, self.train = Stack(networks, device), train
+        self.stack, self.train = Stack(networks, device, compiles=self.recipe.compile), train
         self.steps_per_epoch = -(-train.count // self.recipe.batch_size)
         self.configs = Configs(configs, device)
         self._rates = _learning_rates(configs, self.steps_per_epoch, device)
@@ -62,6 +64,7 @@ class Fit(Generic[R]):
         self._smooths = any(config.label_smoothing for config in configs)
         self._gradient = torch.full_like(self.stack.parameters, torch.nan)
         self._clips = any(config.clip_norm for config in configs)
+        self._losses: dict[tuple[int, int], Callable[..., Float[Tensor, ""]]] = {}
 
     def __len__(self) -> int:
         return len(self.stack)
@@ -90,17 +93,23 @@ class Fit(Generic[R]):
     def _run_step(self, batch: Batch, rates: Float[Tensor, " members"]) -> None:
         values = {**self.configs.values, LEARNING_RATE: rates}
         self._place_in_batch(batch.first_row)
+        loss = self._losses.setdefault((batch.size, batch.first_row), self._loss(batch.size, batch.first_row))
+        own = (values, batch.inputs, batch.labels, self._keys["augmentation"], self._steps)
+        gradient = self.stack.gradient(loss, self.stack.parameters, *own)
+        self._take_step(self._summed(gradient), values)
+
+    def _loss(self, size: int, first_row: int) -> Callable[..., Float[Tensor, ""]]:
+        """The loss of one member on its batch of ``size``, of which this worker has the rows from ``first_row`` on."""
 
         def loss(network: Network, values: Any, inputs: Tensor, labels: Tensor, key: Tensor, step: Tensor) -> Tensor:
             config = self.configs.bind(values)
             targets = smoothed(labels, config.label_smoothing, self.train.num_classes) if self._smooths else labels
-            inputs, targets = config.augmentation.apply(inputs, targets, draws.Draw(key, step, batch.first_row))
-            return config.loss.of(network(inputs).float(), targets).sum() / batch.size
+            inputs, targets = config.augmentation.apply(inputs, targets, draws.Draw(key, step, first_row))
+            with self._precision():
+                logits = network(inputs)
+            return config.loss.of(logits.float(), targets).sum() / size
 
-        own = (batch.inputs, batch.labels, self._keys["augmentation"], self._steps)
-        with self._precision():
-            gradient = self.stack.gradient(loss, self.stack.parameters, values, *own)
-        self._take_step(self._summed(gradient), values)
+        return loss
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.recipe.precision == "float32":
@@ -194,12 +203,12 @@ def _keys(seeds: Sequence[int], name: str, device: str) -> Int[Tensor, " members
     return torch.stack([draws.key_of(seed, name) for seed in seeds]).to(device)
 
 
-def smoothed(labels: Int[Tensor, " batch"], share: float, num_classes: int) -> Float[Tensor, "batch classes"]:
+def smoothed(labels: Int[Tensor, " batch"], share: Number, num_classes: int) -> Float[Tensor, "batch classes"]:
     """Targets of which a share is spread evenly over all classes."""
     return (1 - share) * functional.one_hot(labels, num_classes).float() + share / num_classes
 
 
-def clipped(gradient: Float[Tensor, " n"], longest: float) -> Float[Tensor, " n"]:
+def clipped(gradient: Float[Tensor, " n"], longest: Number) -> Float[Tensor, " n"]:
     """The gradient, shortened to a norm of ``longest`` unless that is 0."""
     norm = torch.linalg.vector_norm(gradient)
     bound = torch.as_tensor(longest, dtype=norm.dtype, device=norm.device)

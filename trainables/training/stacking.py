@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.func import vmap
+
+from trainables.training.compiling import Compiled
 
 Network = Callable[..., Tensor]
 """One member's network, inside a function that is written for one member."""
@@ -77,7 +80,8 @@ class Stack:
     running statistics of batch normalisation, is changed in ``buffers``, for each member its own.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], device: str = "cpu") -> None:
+    def __init__(self, networks: Sequence[nn.Module], device: str = "cpu", *, compiles: bool = False) -> None:
+        self._compiled = Compiled() if compiles else None
         self._template = networks[0].to(device)
         self.layout = Layout(self._template)
         self.parameters = torch.stack([_row(network) for network in networks]).to(device)
@@ -107,27 +111,41 @@ class Stack:
         """The gradient of ``loss(network, *arguments)``, which is written for one member.
 
         The members' losses do not depend on each other, so that the gradient of their sum holds that of each.
+        A stack that compiles does so for each ``loss`` that it has not met yet.
         """
+        buffers = self._buffers_in_use()
+        if self._compiled:
+            return self._compiled(loss, partial(self._gradient, loss), parameters, buffers, arguments)
+        return self._gradient(loss, parameters, buffers, arguments)
+
+    def _gradient(
+        self, loss: Callable[..., Tensor], parameters: Float[Tensor, "members parameters"], buffers: Tensors, own: Any
+    ) -> Float[Tensor, "members parameters"]:
         tensors = {name: part.requires_grad_() for name, part in self._split(parameters.detach()).items()}
         with torch.enable_grad():
-            losses = self._call(loss, tensors, arguments, training=True)
+            losses = self._call(loss, tensors, buffers, own, training=True)
             gradients = torch.autograd.grad(losses if len(self) == 1 else losses.sum(), list(tensors.values()))
         return self.layout.join(gradients).view_as(parameters)
 
     @torch.no_grad()
     def evaluate(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """The result of ``function(network, *arguments)`` for each member, its network at rest (no dropout)."""
-        result = self._call(function, self._split(self.parameters), arguments, training=False)
+        parameters, buffers = self._split(self.parameters), self._buffers_in_use()
+        result = self._call(function, parameters, buffers, arguments, training=False)
         return _map(result, lambda t: t[None]) if len(self) == 1 else result
 
     def _split(self, parameters: Float[Tensor, "members parameters"]) -> dict[str, Tensor]:
         """By name; those of one member alone without the member axis."""
         return self.layout.split(parameters[0] if len(self) == 1 else parameters)
 
-    def _call(self, function: Callable[..., Any], parameters: Tensors, arguments: Any, *, training: bool) -> Any:
+    def _buffers_in_use(self) -> Tensors:
+        return {name: buffer for name, buffer in self.buffers.items() if name not in self._idle}
+
+    def _call(
+        self, function: Callable[..., Any], parameters: Tensors, buffers: Tensors, arguments: Any, *, training: bool
+    ) -> Any:
         if self._template.training != training:
             self._template.train(training)
-        buffers = {name: buffer for name, buffer in self.buffers.items() if name not in self._idle}
 
         def of_one(parameters: Tensors, buffers: Tensors, arguments: Any) -> Any:
             with self._holding(parameters, buffers):
