@@ -34,7 +34,8 @@ class Plan:
     sweep: Sweep
     cells: Sequence[CellPlan]
     shapes: int  # groups of trials whose tensors have equal shapes
-    concurrent: int  # trials at a time
+    stacks: bool  # whether those of one group are trained together
+    concurrent: int  # processes at a time
     estimate_from: str = ""  # "past runs", "a probe", or nothing
 
     @property
@@ -81,6 +82,7 @@ def make(
     seconds: Mapping[str, float] | None = None,
     estimate_from: str = "",
     concurrent: int | None = None,
+    stacks: bool = False,
 ) -> Plan:
     """``per_member``: config paths that may differ in a cohort. ``seconds``: of a trial, by cell."""
     found = space.cells(sweep)
@@ -88,7 +90,7 @@ def make(
     plans = [_cell_plan(sweep, found, cell, known.get(cell.id)) for cell in found]
     shapes = sum(_shapes(plan, per_member) for plan in _first_of_each_shape(plans, per_member))
     at_a_time = concurrent or sweep.resources.concurrent or fitting(sweep)
-    return Plan(sweep, plans, shapes, at_a_time, estimate_from if seconds else "")
+    return Plan(sweep, plans, shapes, stacks, at_a_time, estimate_from if seconds else "")
 
 
 def _cell_plan(sweep: Sweep, found: Sequence[Cell], cell: Cell, seconds: float | None) -> CellPlan:

@@ -237,7 +237,14 @@ def make_plan(resolved: Resolved, runs: Path, options: Options, seconds: dict[st
     source = "a probe" if seconds else "past runs"
     times = seconds or plan.past_seconds(sweep, runs)
     members = _per_member(trainable, sweep)
-    return plan.make(sweep, members, seconds=times, estimate_from=source, concurrent=options.concurrent)
+    return plan.make(
+        sweep,
+        members,
+        seconds=times,
+        estimate_from=source,
+        concurrent=options.concurrent,
+        stacks=stacks(sweep, trainable),
+    )
 
 
 def _per_member(trainable: Trainable, sweep: Sweep) -> set[tuple[str, ...]]:

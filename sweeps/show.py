@@ -66,10 +66,20 @@ def _plan_facts(p: Plan) -> list[tuple[str, str]]:
         ("trials", f"{n} = {p.tune} to tune + {p.confirm} to confirm, in {len(p.cells)} cells"),
         ("seeds", f"{s.tune} per point while tuning, {s.confirm} fresh ones per winner"),
         ("search", f"{p.sweep.search.sampler}, scheduler {p.sweep.scheduler.name}"),
-        ("cohorts", f"{n} of one trial each; {p.shapes} different tensor shapes"),
-        ("per trial", f"{each}{workers}; {p.concurrent} at a time"),
+        ("cohorts", _cohorts(p)),
+        ("per process", f"{each}{workers}; {p.concurrent} at a time"),
         ("time", duration(p.wall_s) + gpu + source),
     ]
+
+
+def _cohorts(p: Plan) -> str:
+    if not p.stacks:
+        off = p.sweep.resources.cohort == "off" or p.sweep.resources.workers
+        return "none, " + ("trials run alone" if off else "the trainable takes one trial at a time")
+    shapes = f"{p.shapes} tensor shape{'s' * (p.shapes != 1)}"
+    cohort = p.sweep.resources.cohort
+    size = "as many trials as is quickest" if cohort == "auto" else f"up to {cohort} trials"
+    return f"{size} are trained as one model, where shapes agree; {shapes} at most"
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> Table:

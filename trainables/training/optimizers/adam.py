@@ -36,9 +36,11 @@ class Config:
         return {"mean": zeros, "square": zeros, "count": parameters.new_zeros((), dtype=torch.float64)}
 
     def update(self, gradient: Row, parameters: Row, state: State, layout: Layout) -> tuple[Row, State]:  # noqa: ARG002
-        gradient = gradient + self.weight_decay * parameters
+        from trainables.training.arithmetic import plus
+
+        gradient = plus(gradient, self.weight_decay, parameters)
         direction, state = normalised(gradient, state, self.beta1, self.beta2, self.epsilon)
-        return parameters - self.lr * direction, state
+        return plus(parameters, -self.lr, direction), state
 
 
 def normalised(gradient: Row, state: State, beta1: float, beta2: float, epsilon: float) -> tuple[Row, State]:

@@ -32,7 +32,9 @@ class Config:
         return {"velocity": parameters.new_zeros(parameters.shape)}
 
     def update(self, gradient: Row, parameters: Row, state: State, layout: Layout) -> tuple[Row, State]:  # noqa: ARG002
-        force = gradient + self.weight_decay * parameters
-        velocity = self.momentum * state["velocity"] + force
-        direction = force + self.momentum * velocity if self.nesterov else velocity
-        return parameters - self.lr * direction, {"velocity": velocity}
+        from trainables.training.arithmetic import plus
+
+        force = plus(gradient, self.weight_decay, parameters)
+        velocity = plus(force, self.momentum, state["velocity"])
+        direction = plus(force, self.momentum, velocity) if self.nesterov else velocity
+        return plus(parameters, -self.lr, direction), {"velocity": velocity}
