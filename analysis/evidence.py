@@ -15,9 +15,8 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from analysis import stats
+from analysis import correlation, stats
 from analysis.claims import Claim, number, selected
 from analysis.frames import Run
 from analysis.replicates import objectives, replicates, values
@@ -159,7 +158,7 @@ class Evidence:
                 return 1.0 if objective.maximize else -1.0
         raise UntestableError(f"{metric} is no objective, so there is no telling which end of it is better")
 
-    def _correlation(self, claim: Claim, cells: Sequence[str], before: float) -> stats.Estimate:
+    def _correlation(self, claim: Claim, cells: Sequence[str], before: float) -> stats.Effect:
         """Spearman's correlation over the cells and their points within each seed; the seeds are the replicates."""
         tables = [self._by_point(metric, cells, before) for metric in claim.metrics]
         points = list(tables[0])
@@ -168,11 +167,12 @@ class Evidence:
         seeds = sorted(set.intersection(*(set(table[point]) for table in tables for point in points)))
         if not seeds:
             raise UntestableError("no seed has finished in all of the cells")
-        per_seed = [[[table[point][seed] for point in points] for table in tables] for seed in seeds]
-        found = [_rank_correlation(a, b) for a, b in per_seed]
-        if any(math.isnan(r) for r in found):
+        found = correlation.spearman(
+            *([[table[point][seed] for point in points] for seed in seeds] for table in tables)
+        )
+        if np.isnan(found).any():
             raise UntestableError("one of the metrics is the same in all cells")
-        return stats.mean(found)
+        return correlation.mean(found, len(points))
 
     # --- the replicates -----------------------------------------------------------------------------------------------
 
@@ -246,12 +246,6 @@ def _peak(claim: Claim, levels: Mapping[float, BySeed]) -> Extreme:
     if not inside or not outside:
         raise UntestableError(f"all selected levels of {factor} are {'outside' if outside else 'inside'} the range")
     return Extreme(tuple(tuple((stats.difference(a, b, paired=True),) for a in inside) for b in outside))
-
-
-def _rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
-    """Spearman's; NaN if one side is constant."""
-    left, right = (pd.Series(side).rank().to_numpy() for side in (a, b))
-    return float(np.corrcoef(left, right)[0, 1]) if np.ptp(left) and np.ptp(right) else math.nan
 
 
 def _spread(sides: Sequence[BySeed]) -> float:

@@ -1,4 +1,4 @@
-"""The looks that a run was given, and the next one: which cells need more seeds."""
+"""The looks that a run was given: at how many seeds its claims were judged, of how many at most."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.frames import Run
-from analysis.records import CONFIRM_SEED
+from analysis.records import CONFIRM_SEED, CONFIRM_SEEDS
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Looks:
     """The looks at one claim.
 
     Attributes:
-        seeds: how many confirm seeds there were at each of them; empty if the run was not confirmed sequentially.
+        seeds: how many confirm seeds there were at each of them; empty if the design is not sequential.
         most: the limit of seeds; 0 if there is none.
     """
 
@@ -33,7 +33,10 @@ class Looks:
 
 
 def looks(run: Run, cells: Sequence[str]) -> Looks:
-    """The looks at a claim about these cells: a new one when the last of them has got more seeds."""
+    """The looks at a claim about these cells: a new one when the last of them has got more seeds.
+
+    Before `assay confirm` there is only the first one, of a sweep that declares how many seeds it may take.
+    """
     given = dict.fromkeys(cells, 0)
     seen: list[int] = []
     most = 0
@@ -43,4 +46,10 @@ def looks(run: Run, cells: Sequence[str]) -> Looks:
             most = int(limit)
             if (now := min(given.values())) > (seen[-1] if seen else 0):
                 seen.append(now)
-    return Looks(tuple(seen), most)
+    return Looks(tuple(seen), most) if most else _first(run)
+
+
+def _first(run: Run) -> Looks:
+    seeds = run.lock.get("seeds") or {}
+    most = seeds.get("confirm_at_most")
+    return Looks((seeds.get("confirm", CONFIRM_SEEDS),), most) if most else Looks()

@@ -52,6 +52,7 @@ LOCK_FILE = "sweep.lock.yaml"
 ENVIRONMENT = "environment.json"
 CODE = "code"
 CONFIRM_SEED = 1000  # confirm seeds count from here, tune seeds from 0
+CONFIRM_SEEDS = 5  # so many, if the sweep does not say
 ENDINGS = ("done", "pruned", "diverged", "failed", "cancelled", "lost")
 FINAL = ("done", "pruned", "diverged", "failed")  # never run again
 

@@ -15,6 +15,7 @@ never error (Lachin, 2005, A review of methods for futility stopping based on co
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -124,12 +125,9 @@ def more_needed(effect: Effect, p: float, level: float) -> int | None:
     if not effect.freedom > 0 or not 0 < p < 1:
         return None
     signal = -float(stdtrit(effect.freedom, p / 2)) / math.sqrt(effect.count)
-    enough = next((n for n in _sizes(effect.count) if _reach(n, level) <= signal * math.sqrt(n)), None)
-    return None if enough is None else enough - effect.count
-
-
-def _sizes(count: int) -> range:
-    return range(max(2, count + 1), _MOST)
+    sizes = range(max(2, effect.count + 1), _MOST)
+    place = bisect_left(sizes, 0.0, key=lambda n: signal * math.sqrt(n) - _reach(n, level))
+    return sizes[place] - effect.count if place < len(sizes) else None
 
 
 def _reach(n: int, level: float) -> float:

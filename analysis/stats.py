@@ -57,10 +57,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class SkewedMean:
-    """A mean whose interval leans to the side on which the values are skewed, by the estimated skewness.
+    """A mean whose interval holds both that of Student and that of Hall, which leans to the side of the skewness.
 
     Student's t of a skewed sample is itself skewed. Hall's cubic removes that, never decreases, and can be inverted, so
-    the interval and the p value agree; the estimate of the third moment is the one that Johnson takes.
+    the interval and the p value agree; the estimate of the third moment is the one that Johnson takes. Few values often
+    look straight when they are skewed, or skewed when they are not, and then one of the two is too short, by itself:
+    what they agree on is rejected less often than 6 % of the time, whether there is skewness or not.
 
     Source: Hall, 1992, On the removal of skewness by transformation, J. R. Stat. Soc. B 54(1), 221-228; Johnson, 1978,
     Modified t tests and confidence intervals for asymmetrical populations, J. Am. Stat. Assoc. 73, 536-544.
@@ -74,13 +76,15 @@ class SkewedMean:
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         reach = quantile(level, self.freedom)
-        return self.value - self._root(reach) * self.error, self.value - self._root(-reach) * self.error
+        left, right = max(reach, self._root(reach)), min(-reach, self._root(-reach))
+        return self.value - left * self.error, self.value - right * self.error
 
     def p_value(self, bound: float = 0.0) -> float:
+        plain = _two_sided(self.value - bound, self.error, self.freedom)
         if not self.error > 0:
-            return _two_sided(self.value - bound, self.error, self.freedom)
+            return plain
         t = (self.value - bound) / self.error
-        return _two_sided(self._straight(t), 1.0, self.freedom)
+        return max(plain, _two_sided(self._straight(t), 1.0, self.freedom))
 
     def _straight(self, t: float) -> float:
         """Hall's cubic of Student's t, which is about symmetric."""
@@ -172,7 +176,7 @@ def mean(values: ArrayLike) -> Estimate:
 
 
 def skewed_mean(values: ArrayLike) -> SkewedMean:
-    """The mean with an interval that heeds the skewness, which takes three values to estimate."""
+    """The mean with an interval that allows for skewness, which takes three values to estimate."""
     x, plain = _floats(values), mean(values)
     n, skewness = len(x), 0.0
     if plain.error > 0 and n > 2:

@@ -29,8 +29,9 @@ def _run(traffic: Traffic, stacked: Stacked) -> None:
     try:
         while traffic.busy(_HERE):
             batch = stacked.next_batch()
-            stacked.drop(traffic.take(_HERE, batch))
-            stacked.add(traffic.more(_HERE, batch))
+            stops = traffic.take(_HERE, batch)
+            stacked.drop(stops)
+            stacked.add(traffic.more(_HERE, batch, len(stops)))
             if _interrupted(batch) and not traffic.stopping:
                 raise KeyboardInterrupt
     finally:

@@ -78,7 +78,19 @@ def _amount(cpus: float, gpus: float) -> str:
     return f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
 
 
-_MOST_AT_ONCE = 512  # trials that a process is handed before it knows how many it can stack
+_MOST_AT_ONCE = {"cpu": 64, "cuda": 512}  # trials that a process is handed before it knows how many it can stack
+
+
+def fair_share(ready: int, most: int, sharing: int) -> int:
+    """How many of the trials that are ready a process takes, if it can stack ``most`` and so many processes share them.
+
+    All processes should be done at about the same time, but the last trials are not divided ever further: small cohorts
+    are slow.
+    """
+    if ready <= most / 2:
+        return ready
+    num_cohorts = sharing * math.ceil(math.ceil(ready / most) / sharing)
+    return math.ceil(ready / num_cohorts)
 
 
 class Sizes:
@@ -86,14 +98,11 @@ class Sizes:
 
     def __init__(self, fixed: int | None = None, memory: Path | None = None) -> None:
         self._fixed, self._memory = fixed, memory
-        self._known: dict[str, int] = {}
-        with contextlib.suppress(OSError, ValueError):  # what cannot be read is found out again
-            self._known = json.loads(memory.read_text(encoding="utf-8")) if memory else {}
+        self._known = _read(memory) if memory else {}
 
-    @property
-    def most(self) -> int:
-        """How many trials a process is handed at a time."""
-        return self._fixed or _MOST_AT_ONCE
+    def most(self, order: Order) -> int:
+        """How many trials of this shape a process is handed at a time."""
+        return self.of(order) or _MOST_AT_ONCE[_device(order)]
 
     def of(self, order: Order) -> int | None:
         """None if the process has to find out."""
@@ -103,11 +112,25 @@ class Sizes:
         self._known[_name(order)] = size
         if self._memory:
             with contextlib.suppress(OSError):  # then the next run finds out again
-                _write(self._memory, self._known)
+                _write(self._memory, {**_read(self._memory), _name(order): size})
 
 
 def _name(order: Order) -> str:
-    return f"{order.shape} on {'cuda' if order.gpus else 'cpu'} with {order.threads} threads"
+    return f"{order.shape} on {_device(order)} with {order.threads} threads"
+
+
+def _device(order: Order) -> str:
+    return "cuda" if order.gpus else "cpu"
+
+
+def _read(path: Path) -> dict[str, int]:
+    """What was remembered; what is damaged is found out again."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    sizes = found.items() if isinstance(found, dict) else ()
+    return {name: size for name, size in sizes if type(size) is int and size > 0}
 
 
 def _write(path: Path, known: Mapping[str, int]) -> None:

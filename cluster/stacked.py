@@ -16,11 +16,10 @@ _BATCH_S = 0.5  # reports of about this time travel together
 class Stacked:
     def __init__(self, work: Work) -> None:
         self._judged = work.judged
-        self._measured = None
-        size = work.size or len(work.orders)
-        if work.size is None and len(work.orders) > sizing.SMALLEST:
-            self._measured = sizing.best_size(work.orders)
-            size = self._measured or size
+        measures = work.size is None and len(work.orders) > sizing.SMALLEST
+        measured = sizing.best_size(work.orders) if measures else None
+        size = measured or work.size or len(work.orders)
+        self._known = None if measured else size  # to the driver
         self._cohort = Cohort(work.orders, work.open_sink, size=size)
 
     def next_batch(self) -> Batch:
@@ -31,8 +30,9 @@ class Stacked:
             endings |= found.endings
             if self._judged or self._cohort.about_to_save or time.monotonic() - began >= _BATCH_S:
                 break
-        measured, self._measured = self._measured, None
-        return Batch(tuple(reports), endings, self._cohort.seconds, self._cohort.free, measured)
+        size, self._known = None if self._known == self._cohort.size else self._cohort.size, self._cohort.size
+        free = self._cohort.size - len(self._cohort.live)
+        return Batch(tuple(reports), endings, self._cohort.seconds, free, size)
 
     def drop(self, outcomes: Mapping[str, Outcome]) -> None:
         self._cohort.drop(outcomes)

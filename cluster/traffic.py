@@ -37,15 +37,24 @@ class Traffic:
         return self._failure is not None or self._source.stopping
 
     def next(self, place: str) -> Work | Idle:
-        orders = Idle.FINISHED
+        order = Idle.FINISHED
         if not self.stopping:
             with self._guarded():
-                orders = self._source.next(self._sizes.most, self._sharing)
-        if isinstance(orders, Idle):
-            return orders
-        self._live[place] = {order.trial: order for order in orders}
-        size = self._sizes.of(orders[0])
-        return Work(tuple(orders), self._open_sink, self._source.judges_reports, self._cpus, size)
+                order = self._source.next()
+        if isinstance(order, Idle):
+            return order
+        self._live[place] = {order.trial: order}
+        if (most := self._sizes.most(order)) > 1:
+            self._add_alike(place, most - 1)
+        orders = tuple(self._live[place].values())
+        return Work(orders, self._open_sink, self._source.judges_reports, self._cpus, self._sizes.of(order))
+
+    def _add_alike(self, place: str, most: int) -> tuple[Order, ...]:
+        live, orders = self._live[place], ()
+        with self._guarded():
+            orders = tuple(self._source.alike(next(iter(live)), most, self._sharing))
+            live.update({order.trial: order for order in orders})
+        return orders
 
     def started(self, place: str) -> None:
         with self._guarded():
@@ -75,15 +84,14 @@ class Traffic:
             self._end(place, trial, Ending(outcome, seconds=batch.seconds.get(trial)))
         return stops
 
-    def more(self, place: str, batch: Batch) -> tuple[Order, ...]:
-        """Trials for the places that are free in a cohort that goes on."""
-        live, orders = self._live[place], ()
-        if batch.free and live and not self.stopping:
-            with self._guarded():
-                orders = tuple(self._source.alike(next(iter(live)), batch.free, self._sharing))
-                live.update({order.trial: order for order in orders})
-                for order in orders:
-                    self._source.started(order.trial)
+    def more(self, place: str, batch: Batch, num_stopped: int) -> tuple[Order, ...]:
+        """Trials for the places that are free in a cohort that goes on, those of the ones just stopped among them."""
+        if batch.free + num_stopped <= 0 or not self.busy(place) or self.stopping:
+            return ()
+        orders = self._add_alike(place, batch.free + num_stopped)
+        with self._guarded():
+            for order in orders:
+                self._source.started(order.trial)
         return orders
 
     def end(self, place: str, ending: Ending) -> None:

@@ -136,7 +136,7 @@ class _Schedule(FIFOScheduler):
         actor = _actor(trial)
         if (stops := self._traffic.take(trial.trial_id, batch)) and actor:
             actor.drop.remote(stops)
-        if (orders := self._traffic.more(trial.trial_id, batch)) and actor:
+        if (orders := self._traffic.more(trial.trial_id, batch, len(stops))) and actor:
             actor.add.remote(orders)
         return TrialScheduler.CONTINUE if self._traffic.busy(trial.trial_id) else TrialScheduler.STOP
 

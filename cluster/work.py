@@ -26,12 +26,10 @@ class Report:
 class Source(Protocol):
     """Gives out trials and is told what became of them. Called from one thread."""
 
-    def next(self, most: int = 1, sharing: int = 1) -> Sequence[Order] | Idle:
-        """Up to so many trials of one shape: a fair part of all there is, if so many processes share it."""
-        ...
+    def next(self) -> Order | Idle: ...
 
     def alike(self, trial: str, most: int, sharing: int = 1) -> Sequence[Order]:
-        """Up to so many more trials of the shape of one that runs."""
+        """More trials of the shape of one that was given out, up to so many: a fair part, if many processes share."""
         ...
 
     def started(self, trial: str) -> None: ...
@@ -80,5 +78,5 @@ class Batch:
     reports: tuple[tuple[str, Report], ...] = ()
     endings: Mapping[str, Ending] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)  # by trial, its share of what they took together
-    free: int = 0  # places for more trials of this shape
-    size: int | None = None  # of a cohort, once it was found out
+    free: int = 0  # places for more trials of this shape; below zero: so many wait for one
+    size: int | None = None  # of a cohort, when it was found out, or turned out to be too large

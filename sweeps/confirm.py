@@ -13,17 +13,22 @@ from sweeps import resolve
 from sweeps.ledger import RunError
 from sweeps.run import Options, drive
 from sweeps.search import Search
+from sweeps.spec import Seeds
 
 
-def confirm(run: Path, most: int, options: Options, say: Callable[[str], None], *, until_decided: bool = True) -> str:
-    """Run more seeds, for one round or until every claim is decided, given up, or at ``most`` seeds.
+def confirm(
+    run: Path, asked: int | None, options: Options, say: Callable[[str], None], *, until_decided: bool = True
+) -> str:
+    """Run more seeds, for one round or until every claim is decided, given up, or at its limit of seeds.
 
-    The first call declares the design in the ledger, and all claims are judged by it from then on. Later calls go on
+    The first call writes the design to the ledger, and all claims are judged by it from then on. Later calls go on
     with it. Returns the last state of ``drive``.
+
+    Args:
+        asked: the limit; None means the one that the sweep or an earlier call has declared.
     """
-    found = load(run)
-    first = resolve.load(run / LOCK_FILE).sweep.seeds.confirm
-    _check(found, first, most)
+    found, seeds = load(run), resolve.load(run / LOCK_FILE).sweep.seeds
+    first, most = seeds.confirm, _limit(found, seeds, asked)
     if not len(found.events) or found.events["event"].iloc[-1] != "finished":
         if (state := drive(run, options)) != "finished":
             return state
@@ -48,17 +53,21 @@ def _give(steps: Sequence[Mapping[str, int]], most: int) -> Callable[[Search], N
     return extend
 
 
-def _check(run: Run, first: int, most: int) -> None:
+def _limit(run: Run, seeds: Seeds, asked: int | None) -> int:
     if not claims_of(run.lock):
         raise RunError(f"{run.path}: the sweep has no claims, so there is nothing to decide")
-    if len(run.looks) and int(run.looks["most"].iloc[-1]) != most:
-        declared = int(run.looks["most"].iloc[-1])
+    declared = int(run.looks["most"].iloc[-1]) if len(run.looks) else seeds.confirm_at_most
+    most = declared if asked is None else asked
+    if most is None:
+        raise RunError("--max-seeds: got nothing, expected a number, for the sweep has no seeds.confirm_at_most")
+    if declared not in (None, most):
         raise RunError(
             f"{run.path}: this run was declared to go up to {declared} seeds, got --max-seeds {most}; the limit cannot "
             "change once results are there"
         )
-    if most <= first:
-        raise RunError(f"--max-seeds: got {most}, expected more than the {first} confirm seeds of the sweep")
+    if most <= seeds.confirm:
+        raise RunError(f"--max-seeds: got {most}, expected more than the {seeds.confirm} confirm seeds of the sweep")
+    return most
 
 
 def _words(wanted: Mapping[str, int], most: int) -> str:

@@ -84,22 +84,20 @@ class Driver:
     def judges_reports(self) -> bool:
         return self.search.judges_reports
 
-    def next(self, most: int = 1, sharing: int = 1) -> Sequence[Order] | Idle:
+    def next(self) -> Order | Idle:
         if self.stopping:
             return Idle.FINISHED
         planned = self.search.next()
-        if isinstance(planned, Idle):
-            return planned
-        return self._orders([planned, *self.search.alike(planned, most - 1, sharing)])
+        return planned if isinstance(planned, Idle) else self._give(planned)
 
     def alike(self, trial: str, most: int, sharing: int = 1) -> Sequence[Order]:
-        return [] if self.stopping else self._orders(self.search.alike(self._planned[trial], most, sharing))
+        group = [] if self.stopping else self.search.alike(self._planned[trial], most, sharing)
+        return [self._give(planned) for planned in group]
 
-    def _orders(self, group: Sequence[Planned]) -> list[Order]:
-        for planned in group:
-            self._planned[planned.trial] = planned
-            self._since[planned.trial] = time.monotonic()
-        return [self._order(planned, self.search.started(planned.trial)) for planned in group]
+    def _give(self, planned: Planned) -> Order:
+        self._planned[planned.trial] = planned
+        self._since[planned.trial] = time.monotonic()
+        return self._order(planned, self.search.started(planned.trial))
 
     def _order(self, planned: Planned, attempt: int) -> Order:
         resources = self.sweep.resources

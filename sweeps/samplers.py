@@ -34,7 +34,17 @@ def holding(sampler: samplers.BaseSampler, values: Mapping[str, Scalar]) -> samp
         return sampler
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return samplers.PartialFixedSampler(dict(values), sampler)
+        return _Holding(dict(values), sampler)
+
+
+class _Holding(samplers.PartialFixedSampler):
+    """Optuna's own, also around a sampler that proposes more than it is asked for, as TPE with groups does."""
+
+    def sample_relative(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        proposed = super().sample_relative(study, trial, search_space)
+        return {name: value for name, value in proposed.items() if name not in self._fixed_params}
 
 
 class PinnedQMCSampler(samplers.QMCSampler):

@@ -12,6 +12,7 @@ from statistics import fmean
 
 from analysis.records import CONFIRM_SEED, ENDINGS, Record
 from cluster.failures import should_retry
+from cluster.placement import fair_share
 from cluster.work import Ending, Idle, Report
 from sweeps import space
 from sweeps.objective import observe
@@ -99,8 +100,9 @@ class Search:
 
         They are a fair part of what there is to do, if so many processes share it.
         """
-        ready = len(self._queue) + self.sweep.seeds.tune * sum(s.room for s in self.studies.values() if self._able(s))
-        most = min(most, -(-(1 + ready) // sharing) - 1)
+        askable = sum(study.room for study in self.studies.values() if self._able(study))
+        ready = 1 + len(self._queue) + self.sweep.seeds.tune * askable
+        most = min(most, fair_share(ready, most + 1, sharing) - 1)
         found: list[Planned] = []
         while len(found) < most and (other := self._next_alike(planned)):
             found.append(other)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from typing_extensions import TypedDict
 
 from analysis.claims import Claim
+from analysis.records import CONFIRM_SEEDS
 from sweeps.values import FAULT, MetricName, Name, NonNegative, Number, NumberOrName, Positive, Scalar, fault
 from trainables.config import nearest
 
@@ -268,7 +269,20 @@ class Seeds(Model):
     """Replicates of each point while tuning, and of each winner when confirming."""
 
     tune: int = Field(default=1, ge=1, le=1000)
-    confirm: int = Field(default=5, ge=0, le=10_000)
+    confirm: int = Field(default=CONFIRM_SEEDS, ge=0, le=10_000)
+    confirm_at_most: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="how many confirm seeds `assay confirm` may give a cell; claims are judged as at the first of "
+        "several looks from the start",
+    )
+
+    @model_validator(mode="after")
+    def _room(self) -> Seeds:
+        if self.confirm_at_most is not None and self.confirm_at_most < self.confirm:
+            raise fault("fewer than the confirm seeds", "confirm_at_most", f"at least {self.confirm}, as confirm")
+        return self
 
 
 Cohort = Annotated[

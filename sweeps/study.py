@@ -136,8 +136,8 @@ class CellStudy:
 
     def _propose(self) -> Point:
         for draw in range(_MOST_DRAWS):
-            trial = self._draw(uniformly=draw >= _OWN_DRAWS)
-            point = space.suggest(trial, self.space)
+            held = self._values_held() if draw < _MOST_DRAWS // 2 else {}
+            trial, point = self._draw(held, uniformly=draw >= _OWN_DRAWS)
             broken = space.broken(point, self._between)
             if not broken:
                 return self._keep(trial, point)
@@ -150,12 +150,13 @@ class CellStudy:
         """Whether a point breaks a constraint between parameters."""
         return bool(space.broken(point, self._between))
 
-    def _draw(self, *, uniformly: bool) -> optuna.Trial:
+    def _draw(self, held: Mapping[str, Scalar], *, uniformly: bool) -> tuple[optuna.Trial, Point]:
         """Some samplers insist on what breaks a constraint; then uniform draws take over, for this point."""
         own = self.study.sampler
-        self.study.sampler = samplers.holding(self._uniform if uniformly else own, self._values_held())
+        self.study.sampler = samplers.holding(self._uniform if uniformly else own, held)
         try:
-            return self.study.ask()
+            trial = self.study.ask()
+            return trial, space.suggest(trial, self.space)
         finally:
             self.study.sampler = own
 

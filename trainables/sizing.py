@@ -26,40 +26,47 @@ class _Enough(BaseException):
 
 
 class _Watch:
-    """Counts training steps, and ends the run when there were enough to tell how long one takes."""
+    """Times training steps, and ends the run when there were enough to tell how long one takes."""
 
     def __init__(self) -> None:
-        self._steps, self._began = 0, 0.0
-        self.step_s = float("inf")
+        self._steps, self._began, self._last = 0, 0.0, 0.0
+        self.step_s = float("inf")  # of the quickest step: others may have been disturbed
 
     def pulse(self) -> None:
-        self._steps += 1
-        now = time.perf_counter()
+        now, self._steps = time.perf_counter(), self._steps + 1
         if self._steps == _WARM_UP:
             self._began = now
-        steps = self._steps - _WARM_UP
-        if steps > 0:
-            self.step_s = (now - self._began) / steps
-        if (steps >= _STEPS and now - self._began >= _LONG_ENOUGH_S) or now - self._began > _BUDGET_S:
-            raise _Enough
+        if self._steps > _WARM_UP:
+            self.step_s = min(self.step_s, now - self._last)
+            if now - self._began > (_LONG_ENOUGH_S if self._steps >= _WARM_UP + _STEPS else _BUDGET_S):
+                raise _Enough
+        self._last = now
 
 
 def best_size(orders: Sequence[Order]) -> int | None:
     """The number of trials that is quickest per trial; None if that is all of them, and more might be quicker still.
 
-    It doubles until the steps of all members per second stop growing, or the memory would not hold twice as many.
+    It doubles until the steps of all members per second have stopped growing twice, or the memory would not hold twice
+    as many.
     """
-    began, size, best, fastest = time.perf_counter(), min(SMALLEST, len(orders)), 1, 0.0
-    while True:
-        speed = _speed(orders[:size])
-        if speed < _GAIN * fastest:
-            return best
-        best, fastest = size, speed
+    began, size = time.perf_counter(), min(SMALLEST, len(orders))
+    best, fastest, slower = 0, 0.0, 0
+    while slower < 2:
+        if not (speed := _speed(orders[:size])):
+            return best or _largest_that_runs(orders[: size // 2])
+        gained = speed >= _GAIN * fastest
+        slower = 0 if gained else slower + 1
+        best, fastest = (size, speed) if gained else (best, fastest)
         if size == len(orders):
-            return None
+            return None if best == size else best
         if 2 * memory_share(orders[0].gpus > 0) > _MEMORY or time.perf_counter() - began > _BUDGET_S:
-            return best
+            break
         size = min(2 * size, len(orders))
+    return best
+
+
+def _largest_that_runs(orders: Sequence[Order]) -> int:
+    return len(orders) if len(orders) == 1 or _speed(orders) else _largest_that_runs(orders[: len(orders) // 2])
 
 
 def _speed(orders: Sequence[Order]) -> float:
@@ -83,6 +90,8 @@ def _run(orders: Sequence[Order], watch: _Watch) -> None:
         configs = [trainable.build(order.config) for order in orders]
         for _ in trainable.run(configs, trials):
             watch.pulse()
+            for trial in trials:
+                trial.wanted = not trial.finished
 
 
 def memory_share(gpu: bool) -> float:

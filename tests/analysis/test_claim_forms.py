@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from synthetic import Folder, lock
 
-from analysis import stats
+from analysis import correlation, stats
 from analysis.frames import load
 from analysis.simultaneous import Extreme
 from analysis.verdicts import verdicts
@@ -112,6 +113,7 @@ def test_correlations_are_over_cells_within_each_seed(tmp_path):
     low, high = judge(tmp_path, metrics, {**CORRELATION, "low": -1}, {**CORRELATION, "low": 0.9})
     assert (low.verdict, high.verdict) == ("holds", "fails")
     assert low.effect == pytest.approx(-1, abs=0.1)
+    assert low.low >= -1
 
 
 def test_a_correlation_needs_cells_that_differ(tmp_path):
@@ -124,6 +126,33 @@ def test_a_correlation_needs_cells_that_differ(tmp_path):
     )
     assert few.reason == "a correlation needs 3 cells, and there are 2"
     assert same.reason == "one of the metrics is the same in all cells"
+
+
+def test_seeds_that_agree_fully_do_not_prove_a_correlation_of_one(tmp_path):
+    """Ten cells, the same order in eight seeds: the chance of a swap may still be a third, at 95 %."""
+
+    def metrics(model, width, seed):
+        place = np.log2(width) + 10 * (model == "cnn")
+        return {"m": place, "n": place + noise(seed, width, size=0.01)}
+
+    high, highest = judge(tmp_path, metrics, {**CORRELATION, "low": 0.99}, {**CORRELATION, "low": 0.9999})
+    assert (high.verdict, highest.verdict) == ("holds", "undecided")
+    assert high.effect == 1
+    assert 0.985 < high.low < 1 - 0.3 * 12 / 990
+
+
+def test_rank_correlation_is_that_of_scipy():
+    random = np.random.default_rng(6)
+    a, b = random.integers(0, 5, size=(2, 30, 9))
+    known = [scipy.stats.spearmanr(x, y).statistic for x, y in zip(a, b, strict=True)]
+    assert correlation.spearman(a, b) == pytest.approx(known)
+    assert np.isnan(correlation.spearman([1, 1, 1], [1, 2, 3]))
+
+
+def test_a_correlation_in_one_seed_has_no_interval():
+    found = correlation.mean([0.5], 6)
+    assert found.value == 0.5
+    assert np.isnan([*found.interval(), found.p_value()]).all()
 
 
 # --- each ------------------------------------------------------------------------------------------------------------

@@ -115,6 +115,21 @@ def test_intervals_are_those_of_the_looks(tmp_path):
     assert verdict.low < fixed.low < fixed.high < verdict.high
 
 
+def test_a_limit_in_the_sweep_makes_the_first_report_a_first_look(tmp_path):
+    """The same seeds, read alone or as the first of several looks; the same once the ledger has that look."""
+    claims = [claim("a", "b")]
+    tops = {"a": 1.0, "b": 0.0}
+    given = run(tmp_path / "given", tops, claims, {key: [5] for key in tops})
+    alone = replace(given, looks=given.looks[:0])
+    first = replace(alone, lock={**alone.lock, "seeds": {"tune": 1, "confirm_at_most": 20}})  # 5 if not said
+    assert verdicts(first) == verdicts(given)
+    assert verdicts(first)[0].level == pytest.approx(1 - sequential.levels((0.25,), 0.05)[0])
+    assert verdicts(alone)[0].level == 0.95
+    no_more = replace(alone, lock={**alone.lock, "seeds": {"confirm": 5, "confirm_at_most": 5}})
+    assert verdicts(no_more) == verdicts(alone)
+    assert rounds.next_round(no_more) == {}
+
+
 def test_a_decided_claim_stays_as_it_was_decided(tmp_path):
     """Its cells get more seeds for another claim, which cannot move it."""
     tops = {"a": 5.0, "b": 0.0, "c": 0.05}

@@ -108,9 +108,20 @@ def test_an_interval_leans_to_the_side_of_the_skewness():
     skewed = [0.1, 0.2, 0.3, 0.4, 3.0]
     plain, found = stats.mean(skewed), stats.skewed_mean(skewed)
     assert found.skewness > 1
-    assert plain.interval()[0] < found.interval()[0] < found.value < plain.interval()[1] < found.interval()[1]
+    assert plain.interval()[0] == found.interval()[0] < found.value < plain.interval()[1] < found.interval()[1]
     mirrored = stats.skewed_mean([-x for x in skewed]).interval()
     assert mirrored == pytest.approx((-found.interval()[1], -found.interval()[0]))
+
+
+def test_an_interval_never_decides_more_than_students():
+    random = np.random.default_rng(5)
+    for values in random.exponential(1, (50, 6)):
+        plain, found = stats.mean(values), stats.skewed_mean(values)
+        for bound in (0.5, 1.0, 2.0):
+            assert found.p_value(bound) >= plain.p_value(bound)
+        for level in (0.6, 0.95, 0.999):
+            assert found.interval(level)[0] <= plain.interval(level)[0]
+            assert found.interval(level)[1] >= plain.interval(level)[1]
 
 
 def test_without_skewness_the_interval_is_students():

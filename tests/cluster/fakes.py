@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.failures import should_retry
+from cluster.placement import fair_share
 from cluster.work import Ending, Idle, Report
 from trainables.api import Metrics, Order, Outcome
 
@@ -45,25 +46,23 @@ class FakeSource:
     def judges_reports(self) -> bool:
         return self.judge is not None
 
-    def next(self, most: int = 1, sharing: int = 1) -> Sequence[Order] | Idle:
+    def next(self) -> Order | Idle:
         if not self.orders:
             return Idle.WAIT if self.running else Idle.FINISHED
-        first = self.orders.pop(0)
-        return self._give([first, *self._pick(first, min(most, -(-(1 + len(self.orders)) // sharing)) - 1)])
+        return self._give(self.orders.pop(0))
 
     def alike(self, trial: str, most: int, sharing: int = 1) -> Sequence[Order]:
-        return self._give(self._pick(self.given[trial], min(most, -(-len(self.orders) // sharing))))
+        like = self.given[trial]
+        same = [order for order in self.orders if order.shape and order.shape == like.shape]
+        taken = same[: min(most, fair_share(1 + len(same), most + 1, sharing) - 1)]
+        self.orders = [order for order in self.orders if order not in taken]
+        return [self._give(order) for order in taken]
 
-    def _pick(self, like: Order, most: int) -> list[Order]:
-        same = [order for order in self.orders if order.shape and order.shape == like.shape][:most]
-        self.orders = [order for order in self.orders if order not in same]
-        return same
-
-    def _give(self, orders: list[Order]) -> list[Order]:
-        self.given |= {order.trial: order for order in orders}
-        self.running += len(orders)
+    def _give(self, order: Order) -> Order:
+        self.given[order.trial] = order
+        self.running += 1
         self.most_running = max(self.running, self.most_running)
-        return orders
+        return order
 
     def started(self, trial: str) -> None:
         self.events.append(("started", trial))

@@ -68,3 +68,40 @@ def hang(config, trial):
 
 def where(config):
     return {"loss": 0.0, "pid": os.getpid()}
+
+
+# --- of several trials at once ---------------------------------------------------------------------------------------
+
+
+def stack(configs, trials):
+    """What ``count`` does, for several at a time; a log of the stacks is kept where the first config says.
+
+    A step takes ``step_s`` or ``member_s`` per member, whichever is longer; above ``most`` members there is no memory.
+    A trial may ``fail`` or ``diverge`` or kill its process (once) at a step.
+    """
+    first = configs[0]
+    if len(configs) > first.get("most", len(configs)):
+        raise MemoryError
+    at = [trial.restored["step"] if trial.restored else 0 for trial in trials]
+    while going := [n for n, trial in enumerate(trials) if trial.wanted and at[n] < configs[n]["steps"]]:
+        time.sleep(max(first.get("step_s", 0), first.get("member_s", 0) * len(going)))
+        reports = {}
+        for n in going:
+            at[n] += 1
+            trials[n].checkpoint(lambda step=at[n]: {"step": step})
+            reports[n] = {"loss": _loss(configs[n], trials[n], at[n]), "pid": os.getpid()}
+            if at[n] == configs[n]["steps"]:
+                trials[n].finish()
+        if "log" in first:
+            with open(first["log"], "a") as log:
+                log.write(f"{len(going)}\n")
+        yield reports
+
+
+def _loss(config, trial, step):
+    if step == config.get("fail"):
+        raise ValueError("no such luck")
+    if step == config.get("die") and not trial.restored:
+        os.kill(os.getpid(), signal.SIGKILL)
+    noise = float(trial.streams.numpy(f"noise {step}").random())
+    return math.nan if step == config.get("diverge") else 1 / step + noise

@@ -401,6 +401,7 @@ GOAL = [
     Bad("correlation over one cell", but(COMPARED, CORRELATION), "18:13", "too few cells|got 1|3 or more"),
     Bad("unknown way to pool", but("expect: less", "expect: less\n    over: every"), "22:11", "unknown value|'every'"),
     Bad("margin that is no number", but("expect: less", "expect: equal\n    margin: 1/x"), "22:13", "a number|'1/x'"),
+    Bad("limit below the seeds", but("confirm: 3", "confirm: 3, confirm_at_most: 2"), "15:47", "at least 3|got 2"),
     Bad("claims without seeds", but("confirm: 3", "confirm: 1"), "15:27", "confirm seeds|got 1|at least 2"),
     Bad(
         "cmaes with several objectives",

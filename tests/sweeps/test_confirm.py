@@ -11,7 +11,7 @@ from sweeps_for_tests import Life, sweep
 
 from analysis.frames import load
 from analysis.verdicts import verdicts
-from sweeps import cli
+from sweeps import cli_analysis
 
 TRAINABLE = '''
 TOPS = {"far": 30.0, "near": 1.5, "low": 0.0}
@@ -38,7 +38,7 @@ claims:
 
 @pytest.fixture
 def user(tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "_write_report", lambda _: None)
+    monkeypatch.setattr(cli_analysis, "write_report", lambda _: None)
     user = User(tmp_path)
     user.write("tops.py", TRAINABLE)
     user.write("tops.yaml", SWEEP.replace("NEAR", "greater"))
@@ -85,6 +85,27 @@ def test_the_limit_is_declared_once(user):
     assert "declared to go up to 20 seeds, got --max-seeds 30" in said.err
 
 
+def test_the_sweep_declares_the_limit(user):
+    """Then the first report is a first look already, and nobody has to say the limit again, or can say another."""
+    user.write("tops.yaml", SWEEP.replace("NEAR", "greater").replace("confirm: 5", "confirm: 5, confirm_at_most: 9"))
+    assert user.assay("run", "tops.yaml", "--inline", "--into", "tops").code == 0
+    before = verdicts(load(user.run))
+    assert {v.level > 0.97 for v in before} == {True}
+    other = confirm(user, 20)
+    assert other.code == 2
+    assert "declared to go up to 9 seeds, got --max-seeds 20" in other.err
+    said = user.assay("confirm", "tops", "--inline", "--until-decided")
+    assert said.code == 0, said.err
+    assert set(load(user.run).looks["most"]) == {9}
+    assert verdicts(load(user.run))[0] == before[0]
+
+
+def test_a_limit_that_nobody_has_declared(user):
+    said = user.assay("confirm", "tops", "--inline")
+    assert said.code == 2
+    assert "--max-seeds: got nothing, expected a number, for the sweep has no seeds.confirm_at_most" in said.err
+
+
 def test_a_limit_that_is_none(user):
     said = confirm(user, 5)
     assert said.code == 2
@@ -105,9 +126,18 @@ def test_check_exits_1_unless_all_claims_hold(user):
     assert said.code == 1
     assert "1 of 2 claims do not hold" in said.err
     user.write("tops.yaml", SWEEP[: SWEEP.index("  - {name: near")])
-    with mock.patch.object(cli, "_write_report"):
+    with mock.patch.object(cli_analysis, "write_report"):
         user.assay("run", "tops.yaml", "--inline", "--into", "tops")
     assert user.assay("report", "tops", "--check").code == 0
+
+
+@pytest.mark.cluster
+def test_more_seeds_on_ray(user):
+    said = user.process("confirm", "tops", "--max-seeds", "20", "--until-decided", timeout_s=250)
+    assert said.code == 0, said.err
+    counts = confirmed(user)
+    assert counts["x=far"] == 5 < counts["x=near"] == counts["x=low"] <= 20
+    assert len(decisions(user.run, "done")) == 3 + sum(counts.values())
 
 
 # --- the search ------------------------------------------------------------------------------------------------------
