@@ -13,6 +13,8 @@ import pandas as pd
 from analysis import agreement, selection, stats
 from analysis.agreement import fresh, kendall, only, optimism, rank_agreement, tau_interval
 from analysis.frames import Run
+from analysis.once import once
+from analysis.replicates import Objective
 from analysis.selection import Curve
 from analysis.tuned import noises, tuned
 from analysis.wording import count, estimate, number, plain
@@ -93,10 +95,13 @@ def doubling(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["cell", "points", "gain", "low", "high", "noise", "verdict"])
 
 
-def _searches(run: Run) -> Iterator[_Search]:
+@once
+def _searches(run: Run) -> list[_Search]:
     objective = only(run)
-    if objective is None:
-        return
+    return [] if objective is None else list(_found(run, objective))
+
+
+def _found(run: Run, objective: Objective) -> Iterator[_Search]:
     noise, known = noises(run, objective.metric), fresh(run, objective)
     sign = 1 if objective.maximize else -1
     for cell, rows in tuned(run, objective).groupby("cell", sort=False):

@@ -93,7 +93,7 @@ def _json(value: Any) -> str:
 
 
 def _with_params(frame: pd.DataFrame) -> pd.DataFrame:
-    chosen = pd.DataFrame.from_records(frame["params"].tolist(), index=frame.index)
+    chosen = pd.DataFrame(frame["params"].tolist(), index=frame.index)
     return beside(frame.drop(columns="params"), chosen, "nuisance")
 
 

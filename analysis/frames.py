@@ -188,7 +188,7 @@ def _trials(records: list[Record], cells: pd.DataFrame, params: _Params) -> pd.D
     last = history.drop_duplicates("trial", keep="last").set_index("trial").reindex(planned["trial"])
     spent = history.groupby("trial").agg(seconds=("seconds", "sum")).reindex(planned["trial"])
     trials = planned.assign(
-        outcome=_or(last["kind"].replace({"started": "running"}), "planned"),
+        outcome=_or(("running" if kind == "started" else kind for kind in last["kind"]), "planned"),
         attempts=last["attempt"].to_numpy(dtype=float, na_value=0).astype(int),
         seconds=spent["seconds"].to_numpy(dtype=float, na_value=0),
         error=_or(last["error"], ""),

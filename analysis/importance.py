@@ -20,7 +20,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -29,6 +28,7 @@ from analysis import stats
 from analysis.anova import FEWEST, Points, Shares, points_of, pooled, shares, space_of
 from analysis.edges import Edge, edges
 from analysis.frames import Run
+from analysis.once import once
 from analysis.replicates import Objective, objectives
 from analysis.sensitivity import sensitivity
 from analysis.sensitivity import sentences as of_sensitivity
@@ -45,7 +45,6 @@ _TREES, _FEW_TREES = 32, 8
 _COLUMNS = ["objective", "cell", "parameter", "method", "value", "low", "high", "chance", "points", "note"]
 
 _Row = tuple[Any, ...]
-_found: WeakKeyDictionary[Run, pd.DataFrame] = WeakKeyDictionary()  # it takes seconds, and is asked for twice
 
 
 def importance(run: Run) -> pd.DataFrame:
@@ -61,10 +60,13 @@ def importance(run: Run) -> pd.DataFrame:
         points: that the value rests on.
         note: why there is no value, or that the points are a sample.
     """
-    if run not in _found:
-        rows = [row for objective in objectives(run.lock) for row in _of_objective(run, objective)]
-        _found[run] = pd.DataFrame(rows, columns=_COLUMNS)
-    return _found[run].copy()
+    return _importance(run).copy()
+
+
+@once
+def _importance(run: Run) -> pd.DataFrame:
+    rows = [row for objective in objectives(run.lock) for row in _of_objective(run, objective)]
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _of_objective(run: Run, objective: Objective) -> Iterator[_Row]:

@@ -1,4 +1,4 @@
-r"""Tables for a paper: LaTeX with booktabs, for ``\input``."""
+r"""Tables for a paper: LaTeX with booktabs, for ``\input``, whatever the encoding of the fonts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",
     "`": r"\textasciigrave{}",
-    "[": "{[}",  # after a line break it would be an argument
+    "*": "{*}",  # after a line break it would be a part of that
+    "[": "{[}",  # and this an argument
     "]": "{]}",
     "-": "{-}",  # two of them would be a dash
     "\N{MINUS SIGN}": "$-$",
@@ -37,13 +38,28 @@ _SPECIAL = {
 }
 
 
+_LACKING = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # below U+0180, of LaTeX's first encoding
+_LONG = 30  # characters without a space: from there on they may be broken anywhere
+_PAGE = 40  # rows that fit on one
+
+
 def escape(text: str) -> str:
-    """Text that LaTeX sets as it is. Letters beyond Latin, which its fonts lack, are named by their code."""
-    return "".join(_SPECIAL.get(c, c if ord(c) < 0x250 else f"{{[}}U+{ord(c):04X}{{]}}") for c in plain(text))
+    """Text that LaTeX sets as it is. Letters that its fonts may lack are named by their code."""
+    return " ".join(_word(word) for word in plain(text).split(" "))
+
+
+def _word(word: str) -> str:
+    characters = [_character(c) for c in word]
+    return "".join(characters[:_LONG]) + "".join(rf"\allowbreak{{}}{c}" for c in characters[_LONG:])
+
+
+def _character(c: str) -> str:
+    fits = ord(c) < 0x180 and c not in _LACKING
+    return _SPECIAL.get(c, c if fits else f"{{[}}U+{ord(c):04X}{{]}}")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, wide: int = 0, label: str = "") -> str:
-    """A tabular in a table float.
+    """A table float that is shrunk where it is wider than the page, or a long table of several pages.
 
     Args:
         wide: how many of the last columns hold sentences, which are to be broken into lines.
@@ -51,21 +67,39 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, wide: int = 0
     simple = len(header) - wide
     share = 0.9 / max(1, wide + 0.5 * simple)
     columns = "l" * simple + rf"p{{{share:.2f}\linewidth}}" * wide
-    lines = [" & ".join(escape(text) for text in row) + r" \\" for row in rows]
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering\small",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            " & ".join(escape(text) for text in header) + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            rf"\label{{tab:{label}}}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    head = [r"\toprule", _line(header), r"\midrule"]
+    body = [*map(_line, rows), r"\bottomrule"]
+    set_up = _float if len(rows) <= _PAGE else _long
+    return "\n".join([*set_up(columns, head, body, rf"\label{{tab:{label}}}"), ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(escape(text) for text in cells) + r" \\"
+
+
+def _float(columns: str, head: list[str], body: list[str], label: str) -> list[str]:
+    return [
+        r"% needs \usepackage{booktabs,graphicx}",
+        r"\begin{table}",
+        r"\centering\small",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{columns}}}",
+        *head,
+        *body,
+        r"\end{tabular}}",
+        label,
+        r"\end{table}",
+    ]
+
+
+def _long(columns: str, head: list[str], body: list[str], label: str) -> list[str]:
+    return [
+        r"% needs \usepackage{booktabs,longtable}",
+        r"{\scriptsize\setlength{\tabcolsep}{2pt}",
+        rf"\begin{{longtable}}{{{columns}}}",
+        rf"{label} \\",
+        *head,
+        r"\endhead",
+        *body,
+        r"\end{longtable}}",
+    ]

@@ -14,6 +14,7 @@ from analysis import frames
 from analysis.frames import Run
 from analysis.merging import merged
 from analysis.records import CODE, DECISIONS, ENVIRONMENT, LOCK_FILE, LedgerError
+from analysis.wording import plain
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -73,11 +74,9 @@ def _is_run(path: Path) -> bool:
 
 
 def _remote(place: str) -> Iterator[tuple[str, Run]]:
-    store, path = _store(place)
-    try:
+    with _plain_errors(place):
+        store, path = _store(place)
         folders = _remote_folders(store, path)
-    except (OSError, ValueError) as error:
-        raise LedgerError(f"{place}: cannot be read: {error}") from None
     if not folders:
         raise LedgerError(f"{place}: no run folder there")
     for folder in folders:
@@ -90,9 +89,24 @@ def _store(place: str) -> tuple[AbstractFileSystem, str]:
     import fsspec
 
     try:
-        return fsspec.core.url_to_fs(place)
+        store, path = fsspec.core.url_to_fs(place)
     except (ImportError, ValueError) as error:  # it says which package is missing, or that the protocol is unknown
         raise LedgerError(f"{place}: {error}") from None
+    store.invalidate_cache()  # or a run that goes on would stay as it was at the first look
+    return store, path
+
+
+@contextmanager
+def _plain_errors(place: str) -> Iterator[None]:
+    """Whatever a store raises, as one line; each has errors of its own for credentials and connections."""
+    try:
+        yield
+    except LedgerError:
+        raise
+    except FileNotFoundError as error:
+        raise LedgerError(f"{place}: cannot be read: not found: {error}") from None
+    except Exception as error:  # noqa: BLE001 - see above
+        raise LedgerError(f"{place}: cannot be read: {plain(error) or type(error).__name__}") from None
 
 
 def _remote_folders(store: AbstractFileSystem, path: str) -> list[str]:
@@ -113,19 +127,22 @@ def _copied(store: AbstractFileSystem, folder: str, url: str) -> Iterator[Path]:
     """What a reader needs of a run, in a local folder for a while; errors still name the store."""
     with tempfile.TemporaryDirectory(prefix="assay-") as scratch:
         copy = Path(scratch)
+        with _plain_errors(url):
+            _copy(store, folder, copy)
         try:
-            for name in (LOCK_FILE, ENVIRONMENT):
-                if store.exists(f"{folder}/{name}"):
-                    store.get_file(f"{folder}/{name}", str(copy / name))
-            for part, files in (("ledger", _ledger_files(store, folder)), (CODE, store.glob(f"{folder}/{CODE}/*"))):
-                (copy / part).mkdir()
-                for file in map(str, files):
-                    _get(store, file, copy / part / file.rpartition("/")[2])
             yield copy
         except LedgerError as error:
             raise LedgerError(str(error).replace(str(copy), url)) from None
-        except OSError as error:
-            raise LedgerError(f"{url}: cannot be read: {error}") from None
+
+
+def _copy(store: AbstractFileSystem, folder: str, copy: Path) -> None:
+    for name in (LOCK_FILE, ENVIRONMENT):
+        if store.exists(f"{folder}/{name}"):
+            store.get_file(f"{folder}/{name}", str(copy / name))
+    for part, files in (("ledger", _ledger_files(store, folder)), (CODE, store.glob(f"{folder}/{CODE}/*"))):
+        (copy / part).mkdir()
+        for file in map(str, files):
+            _get(store, file, copy / part / file.rpartition("/")[2])
 
 
 def _ledger_files(store: AbstractFileSystem, folder: str) -> list[str]:

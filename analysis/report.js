@@ -46,14 +46,17 @@ function sortable(table) {
   });
 }
 
+// What is typed has to be there as it is; if that is nowhere, all of its words have to be.
 function filterable(table) {
   const rows = [...table.tBodies[0].rows];
   if (rows.length < 8) return;
   const input = made("input", { type: "search", className: "filter", placeholder: `filter ${rows.length} rows` });
   input.setAttribute("aria-label", "filter the table");
+  const texts = rows.map((row) => [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase());
   input.addEventListener("input", () => {
-    const words = input.value.toLowerCase().split(/\s+/);
-    rows.forEach((row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); });
+    const phrase = input.value.trim().toLowerCase().replace(/\s+/g, " ");
+    const parts = texts.some((text) => text.includes(phrase)) ? [phrase] : phrase.split(" ");
+    rows.forEach((row, i) => { row.hidden = !parts.every((part) => texts[i].includes(part)); });
   });
   table.closest(".scroll").before(input);
 }

@@ -27,6 +27,7 @@ from analysis.threats import threats
 from analysis.verdicts import Verdict, verdicts
 from analysis.wording import DASH, count, estimate, markdown, params, plain
 
+PAGE = "index.html"
 _HERE = Path(__file__).parent
 
 
@@ -94,19 +95,24 @@ def _finding(verdict: Verdict) -> str:
 
 def write(run: Path, out: Path | None = None) -> Path:
     """Write the report of a run folder, finished or not, and return its page."""
-    found, folder = load(run), out or run / "report"
-    table, judged = rows(found), verdicts(found)
-    context = _context(found, table, judged)
+    folder = out or run / "report"
+    publish(load(run), folder)
+    return folder / PAGE
+
+
+def publish(run: Run, folder: Path) -> Summary:
+    """Write the report of a run into a folder, and return what it says."""
+    table, judged = rows(run), verdicts(run)
+    context = _context(run, table, judged)
+    said: Summary = context["summary"]
     folder.mkdir(parents=True, exist_ok=True)
     _save(folder / "report.md", _environment().get_template("report.md.jinja").render(context))
-    _save(folder / "answer.csv", sections.answer_frame(found, table).to_csv(index=False))
-    _save(folder / "trials.csv", sections.trials_frame(found).to_csv(index=False))
-    said: Summary = context["summary"]
+    _save(folder / "answer.csv", sections.answer_frame(run, table).to_csv(index=False))
+    _save(folder / "trials.csv", sections.trials_frame(run).to_csv(index=False))
     _save(folder / "answer.tex", latex.table(said.header, said.table, wide=1, label="answer"))
     _save(folder / "claims.tex", latex.table(("verdict", "claim", "finding"), said.verdicts, wide=2, label="claims"))
-    page = folder / "index.html"
-    _save(page, _environment().get_template("report.html.jinja").render(context))
-    return page
+    _save(folder / PAGE, _environment().get_template("report.html.jinja").render(context))
+    return said
 
 
 def _save(path: Path, text: str) -> None:

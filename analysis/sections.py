@@ -16,7 +16,7 @@ from analysis.answers import Row
 from analysis.frames import Run, beside
 from analysis.records import LOCK_FILE
 from analysis.replicates import shown_metrics, values
-from analysis.wording import count, error_line, number, param, plain, seconds
+from analysis.wording import DASH, count, error_line, number, param, plain, seconds
 
 _OUTCOMES = ("done", "pruned", "diverged", "failed", "cancelled", "lost", "running", "planned")
 _ERRORS = 40  # messages that are listed
@@ -99,7 +99,7 @@ def lock_text(run: Run) -> str:
 
 
 def environment(run: Run) -> list[tuple[str, str]]:
-    return [(plain(k), plain(v, 300)) for k, v in _flat(run.environment)]
+    return [(plain(k), plain(v, 300) or DASH) for k, v in _flat(run.environment)]
 
 
 def _flat(values: Any, prefix: str = "") -> list[tuple[str, str]]:
@@ -130,7 +130,7 @@ def answer_frame(run: Run, table: list[Row]) -> pd.DataFrame:
 
 def trials_frame(run: Run) -> pd.DataFrame:
     """One row per trial: what was asked for, what became of it, and what each metric was worth."""
-    chosen = pd.DataFrame.from_records(run.trials["params"].tolist(), index=run.trials.index)
+    chosen = pd.DataFrame(run.trials["params"].tolist(), index=run.trials.index)
     metrics = sorted(run.reports["metric"].unique())
     worth = pd.DataFrame({m: values(run, m) for m in metrics}).reindex(run.trials["trial"]).set_axis(run.trials.index)
     frame = run.trials.drop(columns=["params", "config"])

@@ -1,4 +1,4 @@
-"""The commands that read runs: compare, export, watch, tensorboard."""
+"""The commands that read runs: status, runs, report, compare, export, watch, tensorboard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps import folder
-from sweeps.console import Run, Runs, fail, out, say
+from sweeps.console import Run, Runs, err, fail, out, say
 
 if TYPE_CHECKING:
     from analysis.comparison_page import Page
@@ -26,10 +26,55 @@ Sources = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Make these commands of ``assay``."""
-    for command in (compare, export, watch, tensorboard):
-        app.command()(command)
+def status(run: Run, runs: Runs = None) -> None:
+    """Show how far a run is, also while it goes on."""
+    from sweeps import show
+
+    target = folder.find(run, runs or folder.default_runs())
+    out.print(show.status(folder.status(target, maximize=folder.maximizes(target))))
+
+
+def list_runs(runs: Runs = None) -> None:
+    """List the runs, oldest first."""
+    from sweeps import show
+
+    root = runs or folder.default_runs()
+    found = [folder.status(one) for one in folder.all_runs(root)]
+    out.print(show.runs(found, root) if found else f"no runs in {root}")
+
+
+def report(
+    run: Run,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless all claims hold.")] = False,
+    runs: Runs = None,
+) -> None:
+    """Write the report of a run: HTML, Markdown and CSV. Works while the run goes on."""
+    target = folder.find(run, runs or folder.default_runs())
+    write_report(target)
+    if check:
+        _check_claims(target)
+
+
+def _check_claims(target: Path) -> None:
+    from analysis.frames import load
+    from analysis.verdicts import verdicts
+
+    found = verdicts(load(target))
+    if open_ := [verdict for verdict in found if verdict.verdict != "holds"]:
+        err.print(f"{len(open_)} of {len(found)} claims do not hold", style="red", highlight=False)
+        raise SystemExit(1)
+
+
+def write_report(target: Path) -> None:
+    from analysis import report
+    from analysis.frames import load
+    from sweeps import show
+
+    with out.status("writing the report"):
+        said = report.publish(load(target), target / "report")
+    out.print(show.answer(said))
+    say(f"report: {target / 'report' / report.PAGE}")
+    say(f"curves: assay tensorboard {target}")
 
 
 def compare(

@@ -1,4 +1,4 @@
-"""What every part of the command line shares: where it prints, and how it says what went wrong."""
+"""What every part of the command line shares: where it prints, how it says what went wrong, common options."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from rich.console import Console
 out = Console()
 err = Console(stderr=True)
 
+Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped sweep.")]
+Scale = Annotated[str | None, typer.Option("--scale", help="A named override of the file, such as smoke or paper.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")]
+Concurrent = Annotated[int | None, typer.Option("--concurrent", min=1, help="Trials at a time at most.")]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or <sweep> or <sweep>/<date-time> under the runs folder.")
 ]

@@ -1,9 +1,31 @@
+import itertools
 import os
 import sys
 from pathlib import Path
+
+import pytest
 
 # One thread each, also in child processes: tests train small things, and threads that wait for a core cost far more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 for room in ("sweeps", "cluster", "analysis", "trainables"):
     sys.path.append(str(Path(__file__).parent / room))
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_caches(tmp_path_factory):
+    """Not those of whoever runs the tests. Matplotlib's list of fonts, which takes a while, is made once for all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("MPLCONFIGDIR", str(tmp_path_factory.mktemp("matplotlib")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _forgets_sizes(tmp_path_factory):
+    """No test knows the sizes of cohorts that another one has found out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{next(_numbers)}"))
+        yield

@@ -18,6 +18,7 @@ from analysis.wording import number, plain
 
 _FEW = 5  # seeds: below, every replicate is shown
 _ROOM = 144  # squares that leave room for a number in each
+_TICKS = 24  # levels that leave room for all their names
 
 
 @styled
@@ -110,15 +111,13 @@ def _squares(axes: Axes, table: pd.DataFrame, scale: Normalize, *, maximize: boo
         axes.add_patch(_frame(column, row))
     if grid.size <= _ROOM and grid.shape[1] <= 10:
         _write(axes, grid, scale)
-    axes.set_xticks(np.arange(grid.shape[1]) + 0.5, [plain(x, 10) for x in table.columns], rotation=_turn(table))
-    axes.set_yticks(np.arange(grid.shape[0]) + 0.5, [plain(y, 18) for y in table.index])
+    across, down = (range(0, n, -(-n // _TICKS)) for n in (grid.shape[1], grid.shape[0]))
+    turn = 45 if sum(len(plain(table.columns[i], 10)) + 1 for i in across) > 48 else 0
+    axes.set_xticks([i + 0.5 for i in across], [plain(table.columns[i], 10) for i in across], rotation=turn)
+    axes.set_yticks([i + 0.5 for i in down], [plain(table.index[i], 18) for i in down])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return mesh
-
-
-def _turn(table: pd.DataFrame) -> int:
-    return 45 if sum(len(plain(x, 10)) + 1 for x in table.columns) > 48 else 0
 
 
 def _frame(column: int, row: int) -> Any:

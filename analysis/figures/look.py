@@ -84,25 +84,34 @@ class Style:
     dash: Any
 
 
-def styles(names: Mapping[str, str], levels: Mapping[str, Sequence[str]] | None = None) -> dict[str, Style]:
+def styles(
+    names: Mapping[str, str], levels: Mapping[str, Sequence[str]] | None = None, best: Sequence[str] = ()
+) -> dict[str, Style]:
     """One style per cell.
 
     Args:
         names: what each cell is called.
         levels: of each cell, its level of the factor that gives the colour, then those that give marker and dashes.
+        best: where there are more levels than colours, every cell has a look of its own; these cells choose first.
     """
-    if levels is None:
-        keys = {cell: (i, i) for i, cell in enumerate(names)}
-    else:
-        hues = _ranks(levels[cell][0] for cell in names)
-        shapes = _ranks(tuple(levels[cell][1:]) for cell in names)
-        single = len(shapes) == 1  # then the colour has a shape of its own, to be told apart in grey
-        hue = {cell: hues[levels[cell][0]] for cell in names}
-        keys = {cell: (hue[cell], hue[cell] if single else shapes[tuple(levels[cell][1:])]) for cell in names}
+    keys = _by_level(names, levels) if levels else {}
+    if not keys:
+        keys = {cell: (i, i) for i, cell in enumerate(dict.fromkeys([*best, *names]))}
     return {
         cell: Style(plain(name, 30), COLOURS[keys[cell][0] % 7], MARKERS[keys[cell][1] % 8], _DASHES[keys[cell][1] % 4])
         for cell, name in names.items()
     }
+
+
+def _by_level(names: Mapping[str, str], levels: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, int]]:
+    """Of each cell the numbers of its colour and of its shape; nothing if they do not suffice."""
+    hues = _ranks(levels[cell][0] for cell in names)
+    shapes = _ranks(tuple(levels[cell][1:]) for cell in names)
+    single = len(shapes) == 1  # then the colour has a shape of its own, to be told apart in grey
+    if len(hues) > (len(COLOURS) * len(MARKERS) if single else len(COLOURS)) or len(shapes) > len(MARKERS):
+        return {}
+    hue = {cell: hues[levels[cell][0]] for cell in names}
+    return {cell: (hue[cell], hue[cell] if single else shapes[tuple(levels[cell][1:])]) for cell in names}
 
 
 def _ranks(values: Any) -> dict[Any, int]:

@@ -111,6 +111,8 @@ def _surface(axes: Axes, rows: pd.DataFrame, scale: Normalize, log: tuple[bool, 
         axes.tricontourf(mesh, value, levels=levels, cmap=SHADES, norm=scale, alpha=0.75, extend="both")
     axes.scatter(x, y, c=value, cmap=SHADES, norm=scale, s=13, edgecolors=INK, lw=0.4)
     best = rows.loc[rows["winner"]]
+    axes.use_sticky_edges = False  # or points on the border would be cut in half
+    axes.margins(0.06)
     axes.scatter(best["x"], best["y"], s=95, marker="*", color="#ffffff", edgecolors="#000000", lw=0.9, zorder=3)
     for axis, logarithmic in zip((axes.xaxis, axes.yaxis), log, strict=True):
         if logarithmic:

@@ -11,11 +11,13 @@ from analysis.verdicts import Verdict
 
 __all__ = ["Panel", "Plate", "plates", "swatches"]
 
-_SWATCHES = 60  # rows that get one; beyond, no figure shows the cell
+_SWATCHES = 60  # of the best cells; no figure shows others
 
 
 def swatches(run: Run, table: list[Row]) -> dict[str, str]:
-    looks = list(scene(run, table, []).looks.items())[:_SWATCHES]
+    found = scene(run, table, [])
+    shown = set(found.ranked[:_SWATCHES])
+    looks = [(cell, style) for cell, style in found.looks.items() if cell in shown]
     return {cell: figures.svg(figures.swatch(style), f"swatch{i}") for i, (cell, style) in enumerate(looks)}
 
 
@@ -33,6 +35,7 @@ def plates(run: Run, table: list[Row], judged: list[Verdict]) -> list[Plate]:
         search.contours(s),
         search.parallel(s),
         search.importance(s),
+        search.budget(s),
         running.rungs(s),
         running.utilisation(s),
     ]

@@ -28,6 +28,11 @@ class Panel:
     label: str
     figure: Figure
 
+    @property
+    def broad(self) -> bool:
+        """Whether it is too wide to be read when a phone shrinks it to the page."""
+        return self.figure.get_size_inches()[0] > figures.WIDE
+
     @cached_property
     def svg(self) -> str:
         return figures.svg(self.figure, self.name, self.label)
@@ -94,8 +99,9 @@ def scene(run: Run, table: list[Row], judged: list[Verdict]) -> Scene:
     levels = {
         str(cell): [str(row[f]) for f in order] or ["the only cell"] for cell, row in cells.to_dict("index").items()
     }
-    looks = figures.styles({row.cell: row.name for row in table}, levels)
-    return Scene(run, table, judged, target, looks, _ranked(table, target))
+    ranked = _ranked(table, target)
+    looks = figures.styles({row.cell: row.name for row in table}, levels, ranked)
+    return Scene(run, table, judged, target, looks, ranked)
 
 
 def _ranked(table: list[Row], target: Objective | None) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import figures
+from analysis.budget import expected_best
 from analysis.importance import POOLED
 from analysis.importance import importance as importances
 from analysis.plates.scene import Panel, Plate, Scene
@@ -18,7 +19,7 @@ from analysis.replicates import Objective, objectives, values
 from analysis.wording import count, plain
 
 _PARAMETERS = 9  # that are drawn
-_SURFACES = 6  # cells with a contour plot
+_ALONE = 6  # cells with a panel of their own
 _ENOUGH = 8  # points for a contour plot
 
 
@@ -88,7 +89,7 @@ def _column(found: list[Any]) -> pd.Series:
 def contours(scene: Scene) -> Plate:
     """Over the two numeric parameters that go with the objective most, in the cells with enough points."""
     goals = objectives(scene.run.lock)
-    points = _points(scene, goals[0], scene.ranked[:_SURFACES]) if len(goals) == 1 else pd.DataFrame()
+    points = _points(scene, goals[0], scene.ranked[:_ALONE]) if len(goals) == 1 else pd.DataFrame()
     numbers = _numbers(points) if len(points) else {}
     pair = _strongest(scene, points, numbers)
     if len(pair) < 2:
@@ -168,3 +169,20 @@ def importance(scene: Scene) -> Plate:
     )
     shown = list(dict.fromkeys(cell for cell in found["cell"] if cell in scene.looks))
     return Plate("What mattered", caption, tuple(panels), scene.legend(shown) if len(shown) > 1 else None)
+
+
+def budget(scene: Scene) -> Plate:
+    """What a shorter search would have found in each of the best cells, and so whether a longer one would find more."""
+    found = expected_best(scene.run)
+    found = found.loc[found["value"].notna() & found["cell"].isin(scene.ranked[:_ALONE])]
+    caption = (
+        "What the best of so many points of the search is worth on fresh seeds, whichever points come first, with the "
+        "95 % interval (nested bootstrap). A curve that still climbs asks for more points. Dotted: the best value that "
+        "the search itself saw, which is too good, because the best of many was also the luckiest."
+    )
+    if not len(found):
+        return Plate("Whether the budget sufficed", caption, ())
+    metric = objectives(scene.run.lock)[0].metric
+    drawn = figures.budget(found, scene.looks, metric)
+    shown = scene.said(found["cell"].nunique(), caption)
+    return Plate("Whether the budget sufficed", shown, (Panel("budget", f"{metric} by budget", drawn),))

@@ -201,7 +201,17 @@ SWEEPS: dict[str, Callable[[Path], Folder]] = {
 
 # What the gallery shows of which sweep: file names begin with the name of the panel.
 SHOWN = {
-    "one_factor": ("answer", "claims", "curve0", "nuisance0", "contours", "parallel", "importance", "reliability0"),
+    "one_factor": (
+        "answer",
+        "claims",
+        "curve0",
+        "nuisance0",
+        "contours",
+        "parallel",
+        "importance",
+        "budget",
+        "reliability0",
+    ),
     "two_numbers": ("phase",),
     "names_and_numbers": ("response0",),
     "pareto": ("front0",),

@@ -8,8 +8,10 @@ from synthetic import Folder, lock
 
 from analysis import selection
 from analysis.agreement import kendall, tau_interval
+from analysis.answers import rows
 from analysis.budget import doubling, expected_best, optimism, rank_agreement, sentences
 from analysis.frames import load
+from analysis.plates import plates
 
 
 def made(path, merit, *, cells=2, points=16, tries=1, seeds=8, noise=1.0, seed=0, ending=lambda _: "done"):
@@ -52,6 +54,17 @@ def test_without_true_differences_the_naive_best_is_biased_and_ours_is_not(tmp_p
     assert found["naive"].mean() == pytest.approx(1.766 / math.sqrt(tries), abs=0.2)  # the mean maximum of 16 normals
     assert abs(found["value"].mean()) < 3 * error < 0.45
     assert ((found["low"] < 0) & (found["high"] > 0)).mean() > 0.8
+
+
+def test_the_figure_shows_the_bias_where_nothing_differs(tmp_path):
+    """In the figure of a sweep without true differences, our curves end around 0, the dotted ones far above."""
+    run = made(tmp_path, nothing, cells=6, points=32)
+    (plate,) = (plate for plate in plates(run, rows(run), []) if plate.title == "Whether the budget sufficed")
+    ends = np.array([[line.get_ydata()[-1] for line in axes.lines] for axes in plate.panels[0].figure.axes])
+    assert ends.shape == (6, 2)
+    assert abs(ends[:, 0].mean()) < 0.6
+    assert ends[:, 1].min() > 1.0  # the mean maximum of 32 normals is 2.1
+    assert "too good" in plate.caption
 
 
 def test_true_differences_are_not_corrected_away(tmp_path):

@@ -10,6 +10,7 @@ from analysis import figures
 from analysis.claims import Claim
 from analysis.figures import running
 from analysis.figures.attainment import attainment
+from analysis.selection import budgets
 from analysis.verdicts import Verdict
 
 HOSTILE = "</text><script>alert(1)</script> & \"q\" 's' $\\frac{1}$ --> \n\x00 日本 🙂 " + "x" * 300
@@ -69,6 +70,13 @@ def bins():
     return pd.DataFrame(rows, columns=["cell", "seed", "bin", "confidence", "accuracy"])
 
 
+def searches(points=16, first=0.0):
+    """The best that was seen is one above the best that there is; a single point is worth ``first``."""
+    rows = [(c, n, v, v - 0.5, v + 0.5, v + 1) for c in CELLS for n in budgets(points).tolist()
+            for v in [first if n == 1 else n / points]]  # fmt: skip
+    return pd.DataFrame(rows, columns=["cell", "budget", "value", "low", "high", "naive"])
+
+
 def stopped(points=9):
     rows = [(c, n, step, n / 10 + step, step == [1, 3, 9][n % 3] and n % 3 < 2) for c in CELLS for n in range(points)
             for step in (1, 3, 9)[: n % 3 + 1]]  # fmt: skip
@@ -104,6 +112,8 @@ DRAWN = {
     "few points": lambda: figures.contours(tuned(6), LOOKS, ("lr", "decay"), "m"),
     "parallel": lambda: figures.parallel(tuned(), ["x", "y", "name"], "m", log=["x"]),
     "importance": lambda: figures.importance(shares(), LOOKS, "*"),
+    "budget": lambda: figures.budget(searches(), LOOKS, "m"),
+    "large budget": lambda: figures.budget(searches(200), LOOKS, "m"),
     "calibration": lambda: figures.calibration(bins(), LOOKS),
     "rungs": lambda: figures.rungs(stopped(), LOOKS, "m"),
     "utilisation": lambda: figures.utilisation(lives(), 4.0),
@@ -260,3 +270,36 @@ def test_utilisation_counts_who_runs():
     assert whole.tolist() == [2, 1, 1]
     inside = running._running(pd.DataFrame({"began": [10.0], "ended": [15.0]}), np.array([0.0, 20.0]))
     assert inside.tolist() == [0.25]
+
+
+def test_the_best_that_was_seen_is_drawn_above_the_best_that_there_is():
+    for axes in figures.budget(searches(), LOOKS, "m").axes:
+        (value, naive) = axes.lines
+        assert naive.get_linestyle() == ":"
+        assert (naive.get_ydata() - value.get_ydata()).tolist() == pytest.approx([1.0] * 16)
+        assert value.get_xdata().tolist() == list(range(1, 17))
+
+
+def test_an_exploded_first_point_does_not_flatten_the_budget():
+    low, high = figures.budget(searches(first=-1e9), LOOKS, "m").axes[0].get_ylim()
+    assert low < -0.5
+    assert high > 2.0
+    assert high - low < 10
+
+
+def test_with_more_levels_than_colours_the_best_cells_differ():
+    names = {f"c{n}": f"c{n}" for n in range(200)}
+    levels = {cell: [f"level {n // 2}", str(n % 2)] for n, cell in enumerate(names)}
+    best = [f"c{n}" for n in range(199, 143, -1)]
+    looks = figures.styles(names, levels, best)
+    assert list(looks) == list(names)
+    assert len({(looks[cell].colour, looks[cell].marker) for cell in best}) == 56
+
+
+def test_a_phase_diagram_of_many_levels_names_some_of_them():
+    rows = [("", str(x), str(y), x + y) for x in range(60) for y in range(130)]
+    axes = figures.phase(pd.DataFrame(rows, columns=["panel", "x", "y", "value"]), ("a", "b"), "m").axes[0]
+    for axis, levels in ((axes.xaxis, 60), (axes.yaxis, 130)):
+        shown = {text.get_text(): place for text, place in zip(axis.get_ticklabels(), axis.get_ticklocs(), strict=True)}
+        assert 12 <= len(shown) <= 24
+        assert all(place == int(name) + 0.5 and int(name) < levels for name, place in shown.items())

@@ -16,7 +16,7 @@ from analysis.frames import compact, load
 from analysis.records import DECISIONS, LOCK_FILE
 from analysis.report import summary, write
 
-HOSTILE = "<script>alert(1)</script> & \"q\" 's' $x$ {{ 7*7 }} | `t` --> \n\t\x00 日本 " + "x" * 300
+HOSTILE = "<script>alert(1)</script> & \"q\" 's' $x$ {{ 7*7 }} | `t` --> \n\t\x00\u202e\u2066\u200f 日本 " + "x" * 300
 TOP = {"mlp": 0.90, "cnn": 0.95, "vit": 0.95}
 GREATER = {"name": "cnn wins", "metric": "accuracy/test", "where": {"model.name": "cnn"}, "expect": "greater"}
 GREATER = {**GREATER, "against": {"model.name": "mlp"}}
@@ -55,9 +55,21 @@ def page(path):
     return Page(write(path).read_text(encoding="utf-8"))
 
 
-def test_the_page_answers_the_question(tmp_path):
-    made(tmp_path)
-    text = page(tmp_path).text
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory):
+    """A run with its report. The tests that take it only look."""
+    path = tmp_path_factory.mktemp("usual")
+    made(path)
+    write(path)
+    return path
+
+
+def html_of(path):
+    return (path / "report/index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_answers_the_question(usual):
+    text = Page(html_of(usual)).text
     for part in (
         "quickstart",
         "Does a convolution help on eight by eight digits?",
@@ -74,14 +86,13 @@ def test_the_page_answers_the_question(tmp_path):
         assert part in text
 
 
-def test_the_page_stands_alone(tmp_path):
-    made(tmp_path)
-    found = page(tmp_path)
+def test_the_page_stands_alone(usual):
+    text = html_of(usual)
+    found = Page(text)
     assert not {"link", "iframe", "img", "object"} & set(found.tags)
     assert found.tags.count("script") == 1
     references = [value for name, value in found.attributes if name in ("src", "href", "xlink:href")]
     assert all(value.startswith("#") for value in references)
-    text = (tmp_path / "report/index.html").read_text()
     assert not re.search(r"https?://|src=|@import|url\((?!#)", text)
     assert "prefers-color-scheme" in text
     assert "@media print" in text
@@ -113,11 +124,9 @@ def table(path, name):
     return list(csv.DictReader(io.StringIO((path / "report" / name).read_text(encoding="utf-8"))))
 
 
-def test_the_numbers_are_those_of_the_replicates(tmp_path):
-    made(tmp_path)
-    write(tmp_path)
-    trials = table(tmp_path, "trials.csv")
-    for row in table(tmp_path, "answer.csv"):
+def test_the_numbers_are_those_of_the_replicates(usual):
+    trials = table(usual, "trials.csv")
+    for row in table(usual, "answer.csv"):
         mine = [t for t in trials if t["cell"] == row["cell"] and t["phase"] == "confirm"]
         values = [float(t["accuracy/test"]) for t in mine]
         known = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
@@ -146,7 +155,11 @@ def test_hostile_names_are_text(tmp_path):
     folder = sweep(tmp_path, document, noisy(lambda _: 0.9), points=2, seeds=5)
     folder.plan(HOSTILE, "c0")
     folder.run(HOSTILE, [{HOSTILE: 1.0, "accuracy/test": 0.1}], "failed", error=HOSTILE)
-    found = page(tmp_path)
+    first = outputs(tmp_path)
+    assert outputs(tmp_path) == first
+    for name in ("index.html", "report.md", "answer.tex", "claims.tex"):  # nothing turns the text around
+        assert not set("\u202e\u2066\u200f\x00") & set(first[name].decode()), name
+    found = Page(first["index.html"].decode())
     assert found.tags.count("script") == 1
     assert "i" not in found.tags
     assert "49" not in found.text.split("alert(1)")[1][:60]  # templates inside names are not run
@@ -236,18 +249,16 @@ def test_what_the_lock_does_not_say_is_left_out(tmp_path):
     assert page(tmp_path).tags
 
 
-def test_the_lock_file_is_there_to_copy(tmp_path):
-    made(tmp_path)
-    assert "optimizer.lr:" in page(tmp_path).text
-    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+def test_the_lock_file_is_there_to_copy(usual):
+    text = html_of(usual)
+    assert "optimizer.lr:" in Page(text).text
     inside = re.search(r'<code class="copies">(.*?)</code>', text, re.DOTALL)
     assert inside
-    assert html.unescape(inside[1]) == (tmp_path / LOCK_FILE).read_text(encoding="utf-8")
+    assert html.unescape(inside[1]) == (usual / LOCK_FILE).read_text(encoding="utf-8")
 
 
-def test_only_the_script_of_the_page_may_run(tmp_path):
-    made(tmp_path)
-    text = write(tmp_path).read_text(encoding="utf-8")
+def test_only_the_script_of_the_page_may_run(usual):
+    text = html_of(usual)
     script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)
     assert script
     digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
@@ -267,6 +278,7 @@ def test_a_large_sweep_stays_small(tmp_path):
     folder = Folder(tmp_path, document)
     for n, name in enumerate(names):
         folder.decide("cell", cell=f"c{n}", levels={"model.name": name})
+        folder.decide("winner", cell=f"c{n}", points=["p"])
         for seed in (1000, 1001):
             folder.plan(f"{n}-{seed}", f"c{n}", "confirm", "p", seed)
             folder.run(f"{n}-{seed}", [{"accuracy/test": n / 200, "accuracy/validation": n / 200}] * 2)
@@ -275,3 +287,16 @@ def test_a_large_sweep_stays_small(tmp_path):
     assert "Only the 12 best cells of 120 are shown." in found.text
     assert len((tmp_path / "report/index.html").read_bytes()) < 700_000
     assert ("class", "scroll tall") in found.attributes
+    legend = re.search(r'<ul class="legend">(.*?)</ul>', (tmp_path / "report/index.html").read_text(), re.DOTALL)
+    assert legend
+    swatches = re.findall(r"<li>(<svg.*?</svg>)\s*m(\d+)</li>", legend[1], re.DOTALL)
+    assert [int(name) for _, name in swatches] == list(range(108, 120))  # the best cells, each with a look of its own
+    assert len({re.sub(r"swatch\d+", "", svg) for svg, _ in swatches}) == 12
+
+
+def test_figures_that_a_phone_would_shrink_too_far_are_marked(usual):
+    text = html_of(usual)
+    broad = {int(width) for width in re.findall(r'<div class="broad"><svg [^>]*width="(\d+)"', text)}
+    others = {int(width) for width in re.findall(r'<div><svg [^>]*width="(\d+)"', text)}
+    assert broad
+    assert max(others) < min(broad)

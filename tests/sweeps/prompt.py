@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 from analysis import records
-from sweeps import cli
+from sweeps import cli, cli_analysis
 
 TRAINABLE = '''
 def train(config, trial):
@@ -78,8 +78,8 @@ class User:
             stack.enter_context(contextlib.redirect_stderr(err))
             stack.enter_context(mock.patch.object(sys, "argv", ["assay", *words]))
             if not self.reports and words[0] in ("run", "resume"):
-                stack.enter_context(mock.patch.object(cli, "_write_report"))
-            for console in (cli.out, cli.err):
+                stack.enter_context(mock.patch.object(cli_analysis, "write_report"))
+            for console in (cli_analysis.out, cli_analysis.err):
                 stack.enter_context(mock.patch.object(console, "_width", 200))
             try:
                 cli.main()

@@ -1,0 +1,168 @@
+"""The commands that run trials: run, resume, confirm, rerun, submit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps import cli_analysis, folder
+from sweeps.cli_sweep import checked
+from sweeps.console import Concurrent, Run, Runs, Scale, Sets, Sweep, err, fail, out, say
+
+if TYPE_CHECKING:
+    from sweeps.resolve import Resolved
+    from sweeps.run import Options
+
+Inline = Annotated[bool, typer.Option("--inline", help="One trial after the other in this process, without Ray.")]
+Address = Annotated[
+    str | None, typer.Option("--address", help="A Ray cluster to join. By default $RAY_ADDRESS, or none.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--optuna-storage", metavar="URL", help="Also write the studies here: sqlite:///x.db, or a journal file."
+    ),
+]
+AllowCode = Annotated[bool, typer.Option("--allow-code-change", help="Go on although the trainable's code changed.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")]
+
+
+def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
+    sweep: Sweep,
+    scale: Scale = None,
+    sets: Sets = None,
+    into: Annotated[str | None, typer.Option("--into", metavar="RUN", help="Run what this run lacks, into it.")] = None,
+    inline: Inline = False,
+    address: Address = None,
+    concurrent: Concurrent = None,
+    storage: Storage = None,
+    allow_code_change: AllowCode = False,
+    runs: Runs = None,
+) -> None:
+    """Run a sweep: tune every cell, confirm each winner on fresh seeds, write the report."""
+    from sweeps import show
+    from sweeps.run import Options, create, make_plan
+
+    resolved, root = checked(sweep, scale, sets), runs or folder.default_runs()
+    options = Options(
+        inline=inline,
+        address=address,
+        concurrent=concurrent,
+        optuna_storage=storage,
+        allow_code_change=allow_code_change,
+    )
+    made = make_plan(resolved, root, options)
+    out.print(show.plan(made))
+    if exceeded := made.exceeded():
+        fail(*exceeded)
+    if into is None:
+        _drive(create(resolved, root), options)
+    else:
+        _drive(folder.find(into, root), options, resolved)
+
+
+def resume(
+    run: Run,
+    inline: Inline = False,
+    address: Address = None,
+    concurrent: Concurrent = None,
+    storage: Storage = None,
+    allow_code_change: AllowCode = False,
+    retry_failed: RetryFailed = False,
+    runs: Runs = None,
+) -> None:
+    """Go on with a run that was stopped, killed or cut off. What is done is never run again."""
+    from sweeps.run import Options
+
+    options = Options(inline, address, concurrent, storage, allow_code_change, retry_failed)
+    _drive(folder.find(run, runs or folder.default_runs()), options)
+
+
+def confirm(
+    run: Run,
+    max_seeds: Annotated[
+        int | None,
+        typer.Option("--max-seeds", min=3, metavar="N", help="Per cell; declared once, or as seeds.confirm_at_most."),
+    ] = None,
+    until_decided: Annotated[bool, typer.Option("--until-decided", help="Not one round only.")] = False,
+    inline: Inline = False,
+    address: Address = None,
+    concurrent: Concurrent = None,
+    allow_code_change: AllowCode = False,
+    runs: Runs = None,
+) -> None:
+    """Run more confirm seeds where undecided claims need them. Intervals stay valid although the results decide it."""
+    from sweeps.confirm import confirm as confirm_more
+    from sweeps.run import Options
+
+    options = Options(inline=inline, address=address, concurrent=concurrent, allow_code_change=allow_code_change)
+    target = folder.find(run, runs or folder.default_runs())
+    _end(target, confirm_more(target, max_seeds, options, say, until_decided=until_decided))
+
+
+def _drive(target: Path, options: Options, edited: Resolved | None = None) -> None:
+    from sweeps.run import drive
+
+    say(f"run folder: {target}")
+    _end(target, drive(target, options, edited))
+
+
+def _end(target: Path, state: str) -> None:
+    """Write the report of a run that was driven, and exit as it ended."""
+    if state != "finished":  # before the report, for which whoever has asked for the end may not wait
+        mended = "" if state == "interrupted" else " --allow-code-change --retry-failed"
+        say(f"stopped before the end; `assay resume {target}{mended}` goes on")
+    cli_analysis.write_report(target)
+    if state not in ("finished", "interrupted"):
+        err.print(state, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(1)
+    if state == "interrupted":
+        raise SystemExit(130)
+
+
+def rerun(
+    run: Run,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Id of a trial, or the beginning of one.")],
+    runs: Runs = None,
+) -> None:
+    """Run one trial again in this process, for a debugger, and compare its reports with the ledger."""
+    from sweeps.rerun import rerun as again
+
+    found = again(folder.find(run, runs or folder.default_runs()), trial)
+    say(f"trial {found.planned['trial']}: {found.planned['cell']}, seed {found.planned['seed']}")
+    different = False
+    for step in found:
+        changed = f"differs in {', '.join(step.differ)}" if step.differ else "as before"
+        verdict = changed if step.known else "new"
+        different |= bool(step.differ)
+        say(f"step {step.step}: {'  '.join(f'{k} {v:.6g}' for k, v in step.metrics.items())}  [{verdict}]")
+    say(f"{found.ending.outcome}" + (f"\n{found.ending.error}" if found.ending.error else ""))
+    raise SystemExit(1 if different else 0)
+
+
+def submit(
+    context: typer.Context,
+    sweep: Sweep,
+    address: Annotated[str, typer.Option("--address", help="Of the dashboard, such as http://127.0.0.1:8265.")],
+    scale: Scale = None,
+    sets: Sets = None,
+    pip: Annotated[list[str] | None, typer.Option("--pip", help="A package to install there; repeatable.")] = None,
+    runs: Runs = None,
+) -> None:
+    """Run a sweep on a Ray cluster, from this folder, and bring its report home. More options are those of run."""
+    from cluster import submit as jobs
+
+    checked(sweep, scale, sets)
+    chosen = [*(["--scale", scale] if scale else []), *(word for text in sets or () for word in ("--set", text))]
+    job = jobs.submit(
+        ["run", sweep, *chosen, *context.args],
+        address=address,
+        home=runs or folder.default_runs(),
+        say=lambda text: out.out(text, end="", highlight=False),
+        pip=pip or (),
+    )
+    if job.run:
+        say(f"report: {job.run / 'report' / 'index.html'}")
+    raise SystemExit(0 if job.status == "SUCCEEDED" else 1)
