@@ -4,8 +4,8 @@
 python tests/benchmarks/engine.py [--models mlp cnn] [--sizes 1 8 16 32 64 128] [--device cuda]
 
 Plain PyTorch and the engine take turns, and the quickest epoch of each counts, so that other work on the machine weighs
-little. "kernels" is the share of the step that is spent in PyTorch's kernels, by its profiler (on a CPU; profiling takes
-time itself, so the true share is higher); the rest is Python and dispatch.
+little. "kernels" is the share of the step that is spent in PyTorch's kernels, by its profiler, on a CPU. Profiling
+takes time itself, so the true share is higher; the rest is Python and dispatch.
 """
 
 from __future__ import annotations
@@ -75,6 +75,15 @@ def share_in_kernels(epoch: Callable[[], None]) -> float:
     return sum(event.self_cpu_time_total for event in found.key_averages()) / 1e6 / took
 
 
+def row(model: str, size: int, device: str) -> str:
+    plain, ours = epoch_of_plain(model, device), epoch_of_engine(model, size, device)
+    pairs = [(seconds(plain, device), seconds(ours, device)) for _ in range(ROUNDS)]
+    alone, together = (1000 * min(times) / STEPS for times in zip(*pairs, strict=True))
+    kernels = f"{share_in_kernels(ours):.0%}" if device == "cpu" else "-"
+    times = f"{alone:.3f} | {together:.3f} | {together / size:.4f}"
+    return f"| {model} | {size} | {times} | {alone * size / together:.2f} | {kernels} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=["mlp", "cnn"], default=["mlp", "cnn"])
@@ -83,18 +92,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     reuse_freed_memory()
-    print("| model | trials | ms per step | ms per step and trial | quicker than plain PyTorch by | kernels |")  # noqa: T201
-    print("|---|---|---|---|---|---|")  # noqa: T201
+    print("| model | trials | plain PyTorch, ms per step | ms per step | and trial | quicker by | kernels |")  # noqa: T201
+    print("|---|---|---|---|---|---|---|")  # noqa: T201
     for model in options.models:
-        plain = epoch_of_plain(model, options.device)
         for size in options.sizes:
-            ours = epoch_of_engine(model, size, options.device)
-            pairs = [(seconds(plain, options.device), seconds(ours, options.device)) for _ in range(ROUNDS)]
-            alone, together = (1000 * min(times) / STEPS for times in zip(*pairs, strict=True))
-            kernels = f"{share_in_kernels(ours):.0%}" if options.device == "cpu" else "-"
-            row = f"{together:.3f} | {together / size:.4f} | {alone * size / together:.2f} | {kernels}"
-            print(f"| {model} | {size} | {row} |", flush=True)  # noqa: T201
-        print(f"| {model}, plain PyTorch | 1 | {alone:.3f} | {alone:.4f} | 1 | |", flush=True)  # noqa: T201
+            print(row(model, size, options.device), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
