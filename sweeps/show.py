@@ -117,13 +117,20 @@ def runs(found: Sequence[Status], root: Path) -> RenderableType:
     return rows
 
 
-def explanation(reference: str, doc: str, fields: Sequence[Field], metrics: dict[str, str]) -> RenderableType:
+_STACKS = "It stacks trials: those that differ only in the seed and in what may differ in a cohort train as one model."
+_SINGLE = "It does not stack trials: each runs by itself."
+
+
+def explanation(
+    reference: str, doc: str, fields: Sequence[Field], metrics: dict[str, str], *, stacks: bool
+) -> RenderableType:
     shown = table("field", "type", "default", "range", "in a cohort", "meaning", title="Config")
     for field in fields:
         _add_field(shown, field)
+    head = [Text(reference, style="bold"), Text(doc), Text(), Text(_STACKS if stacks else _SINGLE)]
     if not fields:
-        return Group(Text(reference, style="bold"), Text(doc), Text("It takes a plain mapping: nothing is checked."))
-    parts: list[RenderableType] = [Text(reference, style="bold"), Text(doc), Text(), shown]
+        return Group(*head, Text("It takes a plain mapping: nothing is checked."))
+    parts: list[RenderableType] = [*head, Text(), shown]
     if metrics:
         reported = table("metric", "meaning", title="Metrics")
         for name, meaning in metrics.items():

@@ -18,6 +18,7 @@ from trainables.api import Ending, Metrics, Order, Outcome, Reports, Sink
 from trainables.checkpoint import Pace
 from trainables.member import Member
 from trainables.reading import ReportError
+from trainables.registry import TrainableError
 
 _WORTH_MOVING = 0.25  # share of the places that has to be free before a group is filled up
 
@@ -146,10 +147,15 @@ class Cohort:
 
     def _next_group(self) -> list[Member]:
         group: list[Member] = []
-        while self._waiting and len(group) < min(self.size, self._waiting[0].most, *(m.most for m in group)):
+        if not _stacks(self._waiting[0].order):
+            self._waiting[0].most = 1
+        while self._waiting and len(group) < self._most([*group, self._waiting[0]]):
             group.append(self._waiting.popleft())
             group[-1].open()
         return group
+
+    def _most(self, members: Sequence[Member]) -> float:
+        return min([self.size, *(member.most for member in members)])
 
     def _run(self, group: Sequence[Member]) -> Generator[Reports, None, None]:
         order = group[0].order
@@ -201,7 +207,7 @@ class Cohort:
             self._group = []
 
     def _is_worth_filling(self, members: Sequence[Member]) -> bool:
-        most = min([self.size, *(member.most for member in [*members, *islice(self._waiting, 1)])])
+        most = self._most([*members, *islice(self._waiting, 1)])
         return bool(self._waiting) and most - len(members) >= max(1, _WORTH_MOVING * most)
 
     def _broken(self, error: BaseException) -> Round:
@@ -255,6 +261,12 @@ class Cohort:
         if reports:
             with contextlib.suppress(Exception, SystemExit):  # what a trainable raises on its way out changes nothing
                 reports.close()
+
+
+def _stacks(order: Order) -> bool:
+    with contextlib.suppress(TrainableError):  # one that cannot be found fails each trial
+        return registry.find(order.trainable, order.search_path or ".").stacks
+    return False
 
 
 def is_out_of_memory(error: BaseException) -> bool:

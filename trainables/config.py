@@ -56,14 +56,10 @@ class Component:
         self.package = package
 
     def names(self) -> list[str]:
-        folder = importlib.import_module(self.package).__path__
-        return sorted(m.name for m in pkgutil.iter_modules(folder) if not m.ispkg and self._has_config(m.name))
+        return list(_component_names(self.package))
 
     def config(self, name: str) -> type:
         return importlib.import_module(f"{self.package}.{name}").Config
-
-    def _has_config(self, name: str) -> bool:
-        return hasattr(importlib.import_module(f"{self.package}.{name}"), "Config")
 
     def _parse(self, value: Any) -> Any:
         value = {"name": value} if isinstance(value, str) else value
@@ -76,6 +72,14 @@ class Component:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self._parse)
+
+
+@cache
+def _component_names(package: str) -> list[str]:
+    """Sorted; a look at the folder for every field of every config would take most of the time that checks take."""
+    modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    names = [module.name for module in modules if not module.ispkg]
+    return sorted(name for name in names if hasattr(importlib.import_module(f"{package}.{name}"), "Config"))
 
 
 def component_name(config: Any) -> str:

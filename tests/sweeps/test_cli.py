@@ -163,7 +163,7 @@ def test_list_names_sweeps_and_trainables(user):
 def test_explain_shows_fields_ranges_and_metrics(user):
     said = user.assay("explain", "supervised.classify")
     assert said.code == 0
-    for name in ("optimizer", "label_smoothing", "accuracy/test", "loss/validation"):
+    for name in ("optimizer", "label_smoothing", "accuracy/test", "loss/validation", "may differ", "It stacks trials"):
         assert name in said.out
 
 
@@ -177,7 +177,7 @@ def test_explain_of_an_unknown_trainable_names_the_nearest(user):
 def test_explain_of_a_file(user):
     user.bowl()
     said = user.assay("explain", "bowl.py:train")
-    assert (said.code, "plain mapping" in said.out) == (0, True)
+    assert (said.code, "plain mapping" in said.out, "It does not stack trials" in said.out) == (0, True, True)
 
 
 def test_new_sweep_runs_at_once_and_is_never_overwritten(user):

@@ -2,7 +2,7 @@
 
 from jaxtyping import install_import_hook
 
-TRAINING = ("draws", "examples", "fitting", "layers", "members", "partition", "stacking")
+TRAINING = ("draws", "examples", "fitting", "initialising", "layers", "members", "partition", "stacking")
 CHECKED = ("metrics", *(f"training.{name}" for name in TRAINING))
 
 install_import_hook([f"trainables.{name}" for name in CHECKED], "beartype.beartype")

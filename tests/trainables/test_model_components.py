@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import get_args
 
 import pytest
 import torch
 
 from trainables.config import Component
 from trainables.models import cnn, linear, mlp
+from trainables.training.activations import Activation
 from trainables.training.layers import Dropout, give_streams, scale_weights
 
 MODELS = Component("trainables.models")
@@ -59,6 +61,8 @@ def test_parameter_counts_have_their_closed_form():
     assert num_parameters(build(mlp.Config(width=w, depth=d), (30,), 2)) == 31 * w + (d - 1) * (w + 1) * w + 2 * (w + 1)
     convolutions = 9 * w + 2 * w + 9 * w * 2 * w + 4 * w  # with scale and shift of the group normalisation
     assert num_parameters(build(cnn.Config(width=w))) == convolutions + 10 * (8 * w + 1)
+    deeper = 2 * (9 * 2 * w * 2 * w + 4 * w)
+    assert num_parameters(build(cnn.Config(width=w, depth=4))) == convolutions + deeper + 10 * (8 * w + 1)
 
 
 @pytest.mark.parametrize("size", [8, 9, 16, 28, 32])
@@ -74,7 +78,7 @@ def test_cnn_refuses_what_is_no_image(shape):
         build(cnn.Config(), shape)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu", "tanh"])
+@pytest.mark.parametrize("activation", get_args(Activation))
 def test_depth_neither_kills_nor_blows_up_the_signal(activation):
     model = build(mlp.Config(width=256, depth=8, activation=activation), (256,))
     logits = model(torch.randn(64, 256, generator=torch.Generator().manual_seed(0)))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.config import Component, check
-from trainables.training.optimizers import adam, adamw, sgd
+from trainables.training.optimizers import adam, adamw, muon, sgd, shampoo
 from trainables.training.schedules import constant, cosine, warmup
 from trainables.training.stacking import Layout
 
@@ -58,6 +58,97 @@ def test_adam_takes_steps_of_its_learning_rate():
 def test_adamw_decouples_the_decay_that_adam_normalises_away():
     assert descend(adamw.Config(lr=0.01, weight_decay=0.5)) == pytest.approx(1 - 0.01 * 0.5 - 0.01, rel=1e-6)
     assert descend(adam.Config(lr=0.01, weight_decay=0.5)) == pytest.approx(1 - 0.01, rel=1e-6)
+
+
+@pytest.mark.parametrize(("ours", "kind"), [(adam, torch.optim.Adam), (adamw, torch.optim.AdamW)])
+def test_amsgrad_is_that_of_torch(ours, kind):
+    """With gradients that shrink, where the largest square so far is not the running mean."""
+    config, model = ours.Config(lr=0.1, weight_decay=0.1, amsgrad=True), torch.nn.Linear(3, 2).double()
+    optimizer = kind(model.parameters(), lr=0.1, weight_decay=0.1, amsgrad=True)
+    layout, row = Layout(model), torch.cat([p.detach().flatten() for p in model.parameters()])
+    state = config.start(row, layout)
+    for step in range(6):
+        gradient = torch.linspace(-1, 2, 8, dtype=torch.float64) / 10**step
+        for parameter, part in zip(model.parameters(), layout.split(gradient).values(), strict=True):
+            parameter.grad = part.clone()
+        optimizer.step()
+        row, state = config.update(gradient, row, state, layout)
+    torch.testing.assert_close(row, torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert (state["largest"] > state["square"]).any()
+
+
+def first_step(config, gradients, start=0.0):
+    """What a first step adds to parameters that all are ``start``, by name. ``gradients`` are by name, too."""
+    module = torch.nn.ParameterDict({name: torch.zeros(g.shape) for name, g in gradients.items()})
+    layout, gradient = (
+        Layout(module),
+        torch.cat([gradients[name].flatten() for name in dict(module.named_parameters())]),
+    )
+    row = torch.full_like(gradient, start)
+    return layout.split(config.update(gradient, row, config.start(row, layout), layout)[0] - row)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 2, 3, 3)])
+def test_muon_steps_along_an_orthogonal_matrix(shape):
+    """Whatever the size of the gradient; longer where there are more rows than columns."""
+    gradient = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    step = first_step(muon.Config(lr=0.5), {"weight": 100 * gradient})["weight"].flatten(1)
+    rows, columns = step.shape
+    values = torch.linalg.svdvals(step) / (0.5 * max(1, rows / columns) ** 0.5)
+    assert ((values > 0.6) & (values < 1.3)).all()
+    left, _, right = torch.linalg.svd(gradient.flatten(1), full_matrices=False)
+    alignment = (left.T @ -step @ right.T).diagonal() / (0.5 * max(1, rows / columns) ** 0.5)
+    torch.testing.assert_close(alignment.sort().values, values.sort().values, rtol=1e-3, atol=1e-4)
+    smaller = first_step(muon.Config(lr=0.5), {"weight": gradient})["weight"].flatten(1)
+    torch.testing.assert_close(step, smaller, rtol=1e-3, atol=1e-4)
+
+
+def test_muon_takes_steps_of_adam_for_what_is_no_matrix():
+    gradients = {"weight": torch.eye(3), "bias": torch.tensor([1.0, -20.0, 0.3])}
+    step = first_step(muon.Config(lr=0.5, adam_ratio=0.2), gradients)["bias"]
+    torch.testing.assert_close(step, torch.tensor([-0.1, 0.1, -0.1]))
+
+
+def test_muon_decays_apart_from_the_gradient():
+    step = first_step(muon.Config(lr=0.1, weight_decay=0.5), {"weight": torch.zeros(3, 3)}, start=2.0)["weight"]
+    torch.testing.assert_close(step, torch.full((3, 3), -0.1))
+
+
+def test_muon_agrees_with_that_of_torch():
+    """Which takes its products in bfloat16."""
+    model = torch.nn.Linear(6, 4, bias=False)
+    optimizer = torch.optim.Muon(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.2)
+    config, row = muon.Config(lr=0.1, momentum=0.9, weight_decay=0.2), model.weight.detach().flatten().clone()
+    layout, generator = Layout(model), torch.Generator().manual_seed(0)
+    state = config.start(row, layout)
+    for _ in range(4):
+        gradient = torch.randn(24, generator=generator)
+        model.weight.grad = gradient.view(4, 6).clone()
+        optimizer.step()
+        row, state = config.update(gradient, row, state, layout)
+    torch.testing.assert_close(row, model.weight.detach().flatten(), rtol=0, atol=0.02)
+    assert (row - model.weight.detach().flatten()).abs().max() < 0.05 * row.abs().max()
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 3), (4, 2, 2)])
+def test_shampoo_first_steps_along_the_nearest_orthogonal_matrix(shape):
+    """With G = U S V', the preconditioners are U S^2 U' and V S^2 V', whose inverse fourth roots leave U V'."""
+    gradient = torch.randn(shape, generator=torch.Generator().manual_seed(0)).double()
+    step = first_step(shampoo.Config(lr=0.5, epsilon=1e-9), {"weight": gradient})["weight"]
+    left, _, right = torch.linalg.svd(gradient.flatten(1), full_matrices=False)
+    torch.testing.assert_close(step.flatten(1), -0.5 * left @ right, rtol=1e-3, atol=1e-3)
+
+
+def test_shampoo_is_adagrad_for_what_is_no_matrix():
+    step = first_step(shampoo.Config(lr=0.5, epsilon=1e-9), {"bias": torch.tensor([3.0, -0.1])})["bias"]
+    torch.testing.assert_close(step, torch.tensor([-0.5, 0.5]))
+
+
+def test_the_inverse_fourth_root_is_one():
+    matrix = torch.randn(6, 9, generator=torch.Generator().manual_seed(0)).double()
+    matrix = matrix @ matrix.T
+    power = torch.linalg.matrix_power(shampoo.inverse_fourth_root(matrix), 4)
+    torch.testing.assert_close(power @ matrix, torch.eye(6).double(), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", SCHEDULES.names())

@@ -1,15 +1,19 @@
-"""A multilayer perceptron: hidden layers of one width, each with an activation and dropout. Images are flattened."""
+"""A multilayer perceptron: hidden layers of one width, each with an activation and dropout. Images are flattened.
+
+With a ``vocabulary`` the inputs are sequences of token numbers, whose embeddings lie side by side.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Lt
 
-from trainables.api import PerMember, PositiveInt
+from trainables.api import NonNegativeInt, PerMember, PositiveInt
+from trainables.training.activations import Activation, activation_layer, gain_of
 
 if TYPE_CHECKING:
     from torch import Generator, nn
@@ -21,20 +25,44 @@ class Config:
     """Units in each hidden layer."""
     depth: PositiveInt = 2
     """Number of hidden layers."""
-    activation: Literal["relu", "gelu", "tanh"] = "relu"
+    activation: Activation = "relu"
+    normalisation: Literal["none", "layer", "batch"] = "none"
+    """What the input of each activation goes through. With several workers, ``batch`` is over each one's share."""
+    residual: bool = False
+    """Whether each hidden layer but the first adds its output to its input."""
     dropout: PerMember[Annotated[float, Ge(0), Lt(1)]] = 0.0
     """Probability that a hidden unit is zeroed in a training step."""
+    vocabulary: NonNegativeInt = 0
+    """Number of different tokens, with ``split.standardise: false``. 0: the inputs are no tokens."""
+    embedding: PositiveInt = 64
+    """Numbers that stand for a token."""
 
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
-        from trainables.training.layers import Dropout, initialised
-
-        activation = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}[self.activation]
-        widths = [math.prod(shape), *[self.width] * self.depth]
+        from trainables.training.layers import initialised
+        from trainables.training.sequences import Tokens
 
         def layers() -> nn.Sequential:
-            triples = ((nn.Linear(n, m), activation(), Dropout(self.dropout)) for n, m in pairwise(widths))
-            return nn.Sequential(nn.Flatten(), *chain.from_iterable(triples), nn.Linear(widths[-1], num_classes))
+            read = [Tokens(self.vocabulary, self.embedding)] if self.vocabulary else []
+            inputs = math.prod(shape) * (self.embedding if self.vocabulary else 1)
+            later = chain.from_iterable(self._hidden(self.width) for _ in range(self.depth - 1))
+            return nn.Sequential(*read, nn.Flatten(), *self._layer(inputs), *later, nn.Linear(self.width, num_classes))
 
-        return initialised(layers, init, "tanh" if self.activation == "tanh" else "relu")
+        return initialised(layers, init, gain_of(self.activation))
+
+    def _hidden(self, inputs: int) -> list[nn.Module]:
+        from trainables.training.layers import Residual
+
+        layer = self._layer(inputs)
+        return [Residual(*layer)] if self.residual else layer
+
+    def _layer(self, inputs: int) -> list[nn.Module]:
+        from torch import nn
+
+        from trainables.training.layers import BatchNorm1d, Dropout
+
+        biased = self.normalisation != "batch"  # which would take a bias away again
+        norms = {"none": [], "layer": [nn.LayerNorm(self.width)], "batch": [BatchNorm1d(self.width)]}
+        linear = nn.Linear(inputs, self.width, bias=biased)
+        return [linear, *norms[self.normalisation], activation_layer(self.activation), Dropout(self.dropout)]

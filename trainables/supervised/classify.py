@@ -56,9 +56,8 @@ class Config(Recipe):
 
 def run(configs: Sequence[Config], trials: Sequence[Trial]) -> Iterator[Reports]:
     """Reports after an epoch. All workers of a trial report the same."""
-    config, examples = configs[0], load(configs[0].data)
-    parts = _parts(configs, trials, examples)
-    fit = _fit(configs, trials, parts["train"])
+    config = configs[0]
+    fit, parts = begin(configs, trials)
     while going := [n for n, epoch in fit.epochs.items() if trials[n].wanted and epoch < config.epochs]:
         if len(going) < len(fit):
             parts = {name: part.keep(fit.places(going)) for name, part in parts.items()}
@@ -77,6 +76,12 @@ def steps(config: Config) -> int:
     return config.epochs * math.ceil(num_examples / config.batch_size)
 
 
+def begin(configs: Sequence[Config], trials: Sequence[Trial]) -> tuple[Fit[Config], dict[str, StackedPart]]:
+    """The fit of a cohort, at its start or where earlier attempts have left its members, and the parts of the data."""
+    parts = _parts(configs, trials, load(configs[0].data))
+    return _fit(configs, trials, parts["train"]), parts
+
+
 def _parts(configs: Sequence[Config], trials: Sequence[Trial], examples: Examples) -> dict[str, StackedPart]:
     from trainables.training.examples import place
     from trainables.training.partition import partition
@@ -89,7 +94,6 @@ def _parts(configs: Sequence[Config], trials: Sequence[Trial], examples: Example
 
 
 def _fit(configs: Sequence[Config], trials: Sequence[Trial], train: StackedPart) -> Fit[Config]:
-    """A fit at its start, or where earlier attempts have left its members."""
     from trainables.training.fitting import Fit
 
     shape = tuple(train.inputs.shape[1:])

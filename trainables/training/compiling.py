@@ -1,7 +1,7 @@
 """Functions of tensors through ``torch.compile``.
 
-A function is first traced to plain kernels, with its gradients and its ``vmap``, and the trace is compiled. So it may do
-what ``torch.compile`` itself cannot look through, and is compiled once for each set of shapes.
+A function is first traced to plain kernels, with its gradients and its ``vmap``, and the trace is compiled. So it may
+do what ``torch.compile`` itself cannot look through, and is compiled once for each set of shapes.
 """
 
 from __future__ import annotations

@@ -19,12 +19,25 @@ _MOST_SCALED_BYTES = 2**28  # of scaled copies of the data; beyond, each batch i
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What the members train on in one step; ``size`` is that of the whole batch, of which a worker may have a part."""
+    """What the members train on in one step.
+
+    ``size`` and ``places``, those of the examples in the training part, are of the whole batch. A worker may have only
+    a part of its rows, from ``first_row`` on.
+    """
 
     inputs: Float[Tensor, "members rows ..."]
     labels: Int[Tensor, "members rows"]
-    size: int
+    places: Int[Tensor, "members size"]
     first_row: int
+
+    @property
+    def size(self) -> int:
+        return self.places.shape[1]
+
+    @property
+    def rows(self) -> slice:
+        """Where its rows are in the whole batch."""
+        return slice(self.first_row, self.first_row + self.labels.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +60,10 @@ class StackedPart:
     ) -> Iterator[Batch]:
         """The examples in the order of each member; ``mine`` picks what this worker takes of so many rows."""
         rows, labels = self.rows.gather(1, order), self.labels.gather(1, order)
-        for some_rows, some_labels in zip(rows.split(size, 1), labels.split(size, 1), strict=True):
-            taken = mine(some_rows.shape[1])
-            yield Batch(self._scaled(some_rows[:, taken]), some_labels[:, taken], some_rows.shape[1], taken.start)
+        for some, *own in zip(order.split(size, 1), rows.split(size, 1), labels.split(size, 1), strict=True):
+            taken = mine(some.shape[1])
+            some_rows, some_labels = (part[:, taken] for part in own)
+            yield Batch(self._scaled(some_rows), some_labels, some, taken.start)
 
     def chunk(self, start: int, stop: int) -> Float[Tensor, "members chunk ..."]:
         """The inputs of a range of places."""

@@ -13,18 +13,23 @@ from typing import Any, Generic, TypeVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, distributed, nn
-from torch.nn import functional
+from torch.utils._pytree import tree_map
 
 from trainables.training import draws
+from trainables.training.averages import none as last_weights
 from trainables.training.examples import Batch, StackedPart
+from trainables.training.initialising import initialise
 from trainables.training.layers import Dropout, give_streams, scale_weights
+from trainables.training.losses import RememberingLossConfig, probabilities
 from trainables.training.members import Configs, Path
 from trainables.training.recipe import Recipe
-from trainables.training.stacking import Network, Stack, each
+from trainables.training.regularisers import none as unregularised
+from trainables.training.stacking import Stack, each
 
 R = TypeVar("R", bound=Recipe)
 
 LEARNING_RATE: Path = ("optimizer", "lr")
+_STREAMS = ("order", "augmentation", "gradient noise")
 Number = float | Float[Tensor, ""]
 """A field of a config, which is a tensor where the members of the cohort differ."""
 
@@ -51,20 +56,35 @@ class Fit(Generic[R]):
         for network, config, seed in zip(networks, configs, seeds, strict=True):
             give_streams(network, seed)
             scale_weights(network, config.init_scale)
+        initialise(networks, configs, train, seeds)
         self.stack, self.train = Stack(networks, device, compiles=self.recipe.compile), train
         self.steps_per_epoch = -(-train.count // self.recipe.batch_size)
         self.configs = Configs(configs, device)
         self._rates = _learning_rates(configs, self.steps_per_epoch, device)
-        self._keys = {name: _keys(seeds, name, device) for name in ("order", "augmentation")}
+        self._keys = {name: _keys(seeds, name, device) for name in _STREAMS}
         self.epochs = dict.fromkeys(range(len(networks)), 0)  # by the number that each member had at the start
         self._steps = torch.zeros(len(networks), dtype=torch.int64, device=device)
         begun = each(self._start, self.stack.parameters, self.configs.values)
-        self._state: dict[str, Tensor] = {name: value.clone() for name, value in begun.items()}  # some may be one tensor
+        # some may be one tensor
+        self._state: dict[str, Tensor] = {name: value.clone() for name, value in begun.items()}
         self._rank, self._world_size = worker
-        self._smooths = any(config.label_smoothing for config in configs)
+        self._agree()  # an initialisation may round otherwise on another device
+        self._kept = self._begun(device)
+        self._mixes = self.recipe.augmentation.mixes or any(config.label_smoothing for config in configs)
+        self._penalises = not isinstance(self.recipe.regulariser, unregularised.Config)
+        self._noisy = any(config.gradient_noise for config in configs)
         self._gradient = torch.full_like(self.stack.parameters, torch.nan)
         self._clips = any(config.clip_norm for config in configs)
         self._losses: dict[tuple[int, int], Callable[..., Float[Tensor, ""]]] = {}
+
+    def _begun(self, device: str) -> dict[str, Tensor]:
+        """What members have beside weights and the state of the optimizer, by name."""
+        kept, loss = {}, self.recipe.loss
+        if not isinstance(self.recipe.average, last_weights.Config):
+            kept["average"] = self.stack.parameters.clone()
+        if isinstance(loss, RememberingLossConfig):
+            kept["memory"] = loss.start(self.train.count, self.train.num_classes).to(device).repeat(len(self), 1, 1)
+        return kept
 
     def __len__(self) -> int:
         return len(self.stack)
@@ -77,6 +97,12 @@ class Fit(Generic[R]):
             self._run_step(batch, rates)
             pulse()
         self.epochs = {number: epoch + 1 for number, epoch in self.epochs.items()}
+        self._agree()
+
+    def _agree(self) -> None:
+        """All workers take the weights and the running statistics of the first, which saw other rows of each batch."""
+        for tensor in (self.stack.parameters, *self.stack.buffers.values()) if self._world_size > 1 else ():
+            distributed.broadcast(tensor, 0)
 
     def _order(self, key: draws.Key, epoch: Int[Tensor, ""]) -> Int[Tensor, " examples"]:
         return draws.permutation(key, epoch, self.train.count)
@@ -94,20 +120,54 @@ class Fit(Generic[R]):
         values = {**self.configs.values, LEARNING_RATE: rates}
         self._place_in_batch(batch.first_row)
         loss = self._losses.setdefault((batch.size, batch.first_row), self._loss(batch.size, batch.first_row))
-        own = (values, batch.inputs, batch.labels, self._keys["augmentation"], self._steps)
-        gradient = self.stack.gradient(loss, self.stack.parameters, *own)
-        self._take_step(self._summed(gradient), values)
+        memory = self._recalled(batch)
+        own = (values, batch.inputs, batch.labels, self._keys["augmentation"], self._steps, memory)
+        gradient = self._gradient_of(loss, own)
+        self._remember(batch, memory)
+        self._take_step(gradient, values)
+
+    def _gradient_of(self, loss: Callable[..., Tensor], own: tuple[Any, ...]) -> Float[Tensor, "members parameters"]:
+        """Where the perturbation takes it. What the first gradient changes on its way, the others change in copies."""
+        moves, begun = self.recipe.perturbation.moves, self.stack.parameters
+        before = [tree_map(Tensor.clone, (self.stack.buffers_in_use(), own)) for _ in range(moves)]
+        at, gradient = begun, self._summed(self.stack.gradient(loss, begun, *own))
+        for buffers, again in before:
+            at = each(self._moved, gradient, at, begun, own[0])
+            gradient = self._summed(self.stack.gradient(loss, at, *again, buffers=buffers))
+        return gradient
+
+    def _moved(self, gradient: Tensor, at: Tensor, begun: Tensor, values: Mapping[Path, Tensor]) -> Tensor:
+        return self.configs.bind(values).perturbation.move(gradient, at, begun, self.stack.layout)
+
+    def _recalled(self, batch: Batch) -> dict[str, Tensor]:
+        """What the loss remembers of the examples of a batch, if it does; it is changed by the loss."""
+        if "memory" not in self._kept:
+            return {}
+        places = batch.places[:, batch.rows, None]
+        return {"memory": self._kept["memory"].take_along_dim(places, 1)}
+
+    def _remember(self, batch: Batch, memory: Mapping[str, Tensor]) -> None:
+        """Keep what the loss remembers now, of the examples of all workers."""
+        for name, own in memory.items():
+            whole = own.new_zeros(len(self), batch.size, own.shape[2])
+            whole[:, batch.rows] = own
+            places = batch.places[..., None].expand_as(whole)
+            self._kept[name] = self._kept[name].scatter(1, places, self._summed(whole))
 
     def _loss(self, size: int, first_row: int) -> Callable[..., Float[Tensor, ""]]:
         """The loss of one member on its batch of ``size``, of which this worker has the rows from ``first_row`` on."""
 
-        def loss(network: Network, values: Any, inputs: Tensor, labels: Tensor, key: Tensor, step: Tensor) -> Tensor:
-            config = self.configs.bind(values)
-            targets = smoothed(labels, config.label_smoothing, self.train.num_classes) if self._smooths else labels
+        def loss(network: nn.Module, values: Any, inputs: Tensor, labels: Tensor, *own: Any) -> Tensor:
+            (key, step, memory), config = own, self.configs.bind(values)
+            targets = smoothed(labels, config.label_smoothing, self.train.num_classes) if self._mixes else labels
             inputs, targets = config.augmentation.apply(inputs, targets, draws.Draw(key, step, first_row))
             with self._precision():
                 logits = network(inputs)
-            return config.loss.of(logits.float(), targets).sum() / size
+            mean = _losses(config.loss, logits.float(), targets, memory).sum() / size
+            if not self._penalises or not len(labels):
+                return mean
+            penalty = config.regulariser.penalty(dict(network.named_parameters()), logits.float(), targets)
+            return mean + penalty * (len(labels) / size)  # the shares of all workers add up to one
 
         return loss
 
@@ -128,10 +188,24 @@ class Fit(Generic[R]):
 
     @torch.no_grad()
     def _take_step(self, gradient: Float[Tensor, "members parameters"], values: Mapping[Path, Tensor]) -> None:
+        self._gradient = gradient
+        if self._noisy:
+            gradient = each(self._with_noise, gradient, dict(values), self._keys["gradient noise"], self._steps)
         arguments = (gradient, self.stack.parameters, self._state, dict(values))
         self.stack.parameters, self._state = each(self._update, *arguments)
+        if "average" in self._kept:
+            weights = (self._kept["average"], self.stack.parameters)
+            self._kept["average"] = each(self._averaged, *weights, dict(values), self._steps)
         self._steps = self._steps + 1
-        self._gradient = gradient
+
+    def _with_noise(self, gradient: Tensor, values: Mapping[Path, Tensor], key: Tensor, step: Tensor) -> Tensor:
+        config = self.configs.bind(values)
+        variance = config.gradient_noise / (1 + step.double()) ** config.gradient_noise_decay
+        return gradient + variance.sqrt() * draws.normal(key, step, gradient.shape)
+
+    def _averaged(self, average: Tensor, parameters: Tensor, values: Mapping[Path, Tensor], step: Tensor) -> Tensor:
+        total = self.recipe.epochs * self.steps_per_epoch
+        return self.configs.bind(values).average.update(average, parameters, step, total)
 
     def _update(
         self, gradient: Tensor, parameters: Tensor, state: dict[str, Tensor], values: Mapping[Path, Tensor]
@@ -145,7 +219,7 @@ class Fit(Generic[R]):
 
     @property
     def gradient_norm(self) -> Float[Tensor, " members"]:
-        """Of the last step, over the whole batch; before clipping, without weight decay."""
+        """Of the last step, over the whole batch; before noise and clipping, without weight decay."""
         return torch.linalg.vector_norm(self._gradient, dim=1)
 
     # --- members come and go ------------------------------------------------------------------------------------------
@@ -165,30 +239,45 @@ class Fit(Generic[R]):
         self._rates, self._steps = self._rates[places], self._steps[places]
         self._keys = {name: key[places] for name, key in self._keys.items()}
         self._state = {name: value[places] for name, value in self._state.items()}
+        self._kept = {name: value[places] for name, value in self._kept.items()}
 
     def state(self, number: int) -> dict[str, Any]:
         """All that a member needs to go on, in whatever cohort."""
         place = list(self.epochs).index(number)
-        optimizer = {name: value[place].clone() for name, value in self._state.items()}
-        return {"network": self.stack.state(place), "optimizer": optimizer, "epoch": self.epochs[number]}
+        optimizer, kept = ({n: value[place].clone() for n, value in of.items()} for of in (self._state, self._kept))
+        return {"network": self.stack.state(place), "optimizer": optimizer, "epoch": self.epochs[number], **kept}
 
     def load_state(self, number: int, state: Mapping[str, Any]) -> None:
         place = list(self.epochs).index(number)
         self.stack.load_state(place, state["network"])
         for name, value in self._state.items():
             value[place] = state["optimizer"][name]
+        for name, value in self._kept.items():
+            value[place] = state[name]
         self.epochs[number] = state["epoch"]
         self._steps[place] = state["epoch"] * self.steps_per_epoch
 
     def predict(self, part: StackedPart, most: int = 2**16) -> Float[Tensor, "members examples classes"]:
-        """The logits of the networks at rest (no dropout), computed for about ``most`` examples at a time."""
-        size = max(1, most // len(self))
+        """The logits of the networks at rest (no dropout), computed for about ``most`` examples at a time.
+
+        They have the average of their weights, if the recipe takes one, and the running statistics of the last weights.
+        """
+        size, weights = max(1, most // len(self)), self._kept.get("average")
         chunks = [part.chunk(start, start + size) for start in range(0, part.count, size)]
-        return torch.cat([self.stack.evaluate(_logits, inputs) for inputs in chunks], dim=1)
+        return torch.cat([self.stack.evaluate(_logits, inputs, parameters=weights) for inputs in chunks], dim=1)
 
 
-def _logits(network: Network, inputs: Tensor) -> Tensor:
+def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
     return network(inputs)
+
+
+def _losses(loss: Any, logits: Tensor, targets: Tensor, memory: Mapping[str, Tensor]) -> Float[Tensor, " batch"]:
+    """Of each example. A loss that remembers changes the memory."""
+    if not memory:
+        return loss.of(logits, targets)
+    losses, remembered = loss.recall(logits, targets, memory["memory"])
+    memory["memory"].copy_(remembered)
+    return losses
 
 
 def _learning_rates(configs: Sequence[Recipe], steps_per_epoch: int, device: str) -> Float[Tensor, "members steps"]:
@@ -205,7 +294,7 @@ def _keys(seeds: Sequence[int], name: str, device: str) -> Int[Tensor, " members
 
 def smoothed(labels: Int[Tensor, " batch"], share: Number, num_classes: int) -> Float[Tensor, "batch classes"]:
     """Targets of which a share is spread evenly over all classes."""
-    return (1 - share) * functional.one_hot(labels, num_classes).float() + share / num_classes
+    return (1 - share) * probabilities(labels, num_classes) + share / num_classes
 
 
 def clipped(gradient: Float[Tensor, " n"], longest: Number) -> Float[Tensor, " n"]:

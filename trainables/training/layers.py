@@ -1,14 +1,20 @@
-"""Parts of models that draw random numbers, each from a stream of the trial and never from torch's global one."""
+"""Parts of models, and how they are initialised.
+
+What draws random numbers does so from a stream of the trial and never from torch's global one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trainables.training import draws
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Dropout(nn.Module):
@@ -51,20 +57,84 @@ def give_streams(network: nn.Module, seed: int) -> None:
         layer.key = draws.key_of(seed, f"dropout/{number}")
 
 
+class Residual(nn.Module):
+    """What goes in, through ``shortcut`` if there is one, plus what ``body`` makes of it.
+
+    Source: He et al., 2016, arXiv:1512.03385, sec. 3.2.
+    """
+
+    def __init__(self, *body: nn.Module, shortcut: nn.Module | None = None) -> None:
+        super().__init__()
+        self.body, self.shortcut = nn.Sequential(*body), shortcut or nn.Identity()
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.shortcut(values) + self.body(values)
+
+
+class Fixed(nn.Module):
+    """A linear map that is drawn once and never trained.
+
+    ``drawn`` gives the matrix, of shape (outputs, inputs), from a stream and that shape.
+    """
+
+    weight: Float[Tensor, "outputs inputs"]
+
+    def __init__(
+        self, inputs: int, outputs: int, drawn: Callable[[torch.Generator, tuple[int, int]], Float[Tensor, ...]]
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.empty(outputs, inputs, device="cpu"))
+        self._drawn = drawn
+
+    def draw(self, stream: torch.Generator) -> None:
+        self.weight.copy_(self._drawn(stream, (self.weight.shape[0], self.weight.shape[1])))
+
+    def forward(self, values: Float[Tensor, "*rows inputs"]) -> Float[Tensor, "*rows outputs"]:
+        return nn.functional.linear(values, self.weight)
+
+
+class Square(nn.Module):
+    """z^2 / sqrt(3), which keeps the mean square of a normal z."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values.square() * 3**-0.5
+
+
+class _LoneRow:
+    """Batch normalisation that takes one value per channel, or none, as at rest: they have no variance.
+
+    The last batch of an epoch may be one row, and so may the share of a worker.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in torch
+        assert isinstance(self, nn.BatchNorm1d | nn.BatchNorm2d)
+        if not self.training or input.numel() > input.shape[1]:
+            return super().forward(input)  # pyright: ignore[reportAttributeAccessIssue]
+        return nn.functional.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
+class BatchNorm1d(_LoneRow, nn.BatchNorm1d):
+    pass
+
+
+class BatchNorm2d(_LoneRow, nn.BatchNorm2d):
+    pass
+
+
 def scale_weights(network: nn.Module, factor: float) -> None:
-    """Multiply the weights of linear and convolutional layers."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            layer.weight.data.mul_(factor)
+    """Multiply all matrices and kernels: everything but biases, and scales and shifts of normalisation."""
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            parameter.data.mul_(factor)
 
 
-def initialised(
-    build: Callable[[], nn.Sequential], stream: torch.Generator, nonlinearity: str = "relu"
-) -> nn.Sequential:
+def initialised(build: Callable[[], M], stream: torch.Generator, nonlinearity: str = "relu") -> M:
     """Build a model and draw its weights from ``stream``.
 
     Weights are normal with variance gain^2 / fan-in (He et al., 2015, arXiv:1502.01852, eq. 10), the last layer's with
-    gain 1; biases are zero.
+    gain 1; biases are zero. Layers that know better have a method ``draw(stream)``, which is called last.
     """
     with torch.device("meta"):  # where building a layer draws nothing
         model = build()
@@ -80,4 +150,11 @@ def initialised(
     for layer in model.modules():
         if isinstance(layer, nn.GroupNorm | nn.LayerNorm | nn.BatchNorm1d | nn.BatchNorm2d):
             layer.reset_parameters()  # ones and zeros
+    with torch.no_grad():
+        for layer in model.modules():
+            getattr(layer, "draw", _nothing)(stream)
     return model
+
+
+def _nothing(stream: torch.Generator) -> None:
+    """What layers without a ``draw`` of their own do."""

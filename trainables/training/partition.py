@@ -29,8 +29,8 @@ class Part:
 def partition(examples: Examples, split: Split, rng: np.random.Generator) -> dict[str, Part]:
     """The parts, to be scaled by the statistics of the training part; ``rng`` is the trial's own."""
     rows = part_rows(examples, split, rng)
-    moments = _moments(examples.inputs[rows["train"]]) if split.standardise else _no_moments(examples)
-    parts = {name: Part(at, examples.labels[at], *moments) for name, at in rows.items()}
+    shift_scale = moments(examples.inputs[rows["train"]]) if split.standardise else _no_moments(examples)
+    parts = {name: Part(at, examples.labels[at], *shift_scale) for name, at in rows.items()}
     noisy = corrupt(parts["train"].labels, split.label_noise, len(examples.classes), rng)
     return parts | {"train": replace(parts["train"], labels=noisy)}
 
@@ -69,7 +69,7 @@ def corrupt(
     return noisy
 
 
-def _moments(inputs: Float[np.ndarray, "examples ..."]) -> tuple[np.ndarray, np.ndarray]:
+def moments(inputs: Float[np.ndarray, "examples ..."]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each feature, or of each channel of images; 1 where nothing varies."""
     axes = (0, 2, 3) if inputs.ndim == 4 else (0,)
     mean = inputs.mean(axes, dtype=np.float64, keepdims=True)[0]

@@ -106,14 +106,20 @@ class Stack:
         return self._template.modules()
 
     def gradient(
-        self, loss: Callable[..., Float[Tensor, ""]], parameters: Float[Tensor, "members parameters"], *arguments: Any
+        self,
+        loss: Callable[..., Float[Tensor, ""]],
+        parameters: Float[Tensor, "members parameters"],
+        *arguments: Any,
+        buffers: Tensors | None = None,
     ) -> Float[Tensor, "members parameters"]:
         """The gradient of ``loss(network, *arguments)``, which is written for one member.
+
+        The networks read and change ``buffers``, if they are given, instead of their own.
 
         The members' losses do not depend on each other, so that the gradient of their sum holds that of each.
         A stack that compiles does so for each ``loss`` that it has not met yet.
         """
-        buffers = self._buffers_in_use()
+        buffers = self.buffers_in_use() if buffers is None else buffers
         if self._compiled:
             return self._compiled(loss, partial(self._gradient, loss), parameters, buffers, arguments)
         return self._gradient(loss, parameters, buffers, arguments)
@@ -127,18 +133,42 @@ class Stack:
             gradients = torch.autograd.grad(losses if len(self) == 1 else losses.sum(), list(tensors.values()))
         return self.layout.join(gradients).view_as(parameters)
 
+    def curve(
+        self,
+        loss: Callable[..., Float[Tensor, ""]],
+        direction: Float[Tensor, "members parameters"],
+        *arguments: Any,
+    ) -> tuple[Float[Tensor, "members parameters"], Float[Tensor, "members parameters"]]:
+        """The gradient of ``loss(network, *arguments)``, and its Hessian times ``direction``, of networks at rest."""
+        row = self.parameters.detach().requires_grad_()
+        with torch.enable_grad():
+            losses = self._call(loss, self._split(row), self.buffers_in_use(), arguments, training=False)
+            (gradient,) = torch.autograd.grad(losses.sum(), row, create_graph=True)
+            along = (gradient * direction).sum()
+            (product,) = torch.autograd.grad(along, row, materialize_grads=True)
+        return gradient.detach(), product
+
     @torch.no_grad()
-    def evaluate(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The result of ``function(network, *arguments)`` for each member, its network at rest (no dropout)."""
-        parameters, buffers = self._split(self.parameters), self._buffers_in_use()
-        result = self._call(function, parameters, buffers, arguments, training=False)
+    def evaluate(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        parameters: Float[Tensor, "members parameters"] | None = None,
+    ) -> Any:
+        """The result of ``function(network, *arguments)`` for each member, its network at rest (no dropout).
+
+        The networks have ``parameters``, if they are given, instead of their own.
+        """
+        tensors = self._split(self.parameters if parameters is None else parameters)
+        result = self._call(function, tensors, self.buffers_in_use(), arguments, training=False)
         return _map(result, lambda t: t[None]) if len(self) == 1 else result
 
     def _split(self, parameters: Float[Tensor, "members parameters"]) -> dict[str, Tensor]:
         """By name; those of one member alone without the member axis."""
         return self.layout.split(parameters[0] if len(self) == 1 else parameters)
 
-    def _buffers_in_use(self) -> Tensors:
+    def buffers_in_use(self) -> Tensors:
+        """Those that the networks read or change when they are called."""
         return {name: buffer for name, buffer in self.buffers.items() if name not in self._idle}
 
     def _call(

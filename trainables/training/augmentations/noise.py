@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trainables.api import NonNegative, PerMember
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
+    mixes: ClassVar[bool] = False
     deviation: PerMember[NonNegative] = 0.1
     """Standard deviation of the noise, in units of the inputs that the network sees."""
 

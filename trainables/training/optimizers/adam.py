@@ -1,4 +1,4 @@
-"""Adam (Kingma and Ba, 2015, arXiv:1412.6980, alg. 1)."""
+"""Adam (Kingma and Ba, 2015, arXiv:1412.6980, alg. 1), and AMSGrad (Reddi et al., 2018, arXiv:1904.09237, alg. 2)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ class Config:
     """Added to the root of the squared gradient's mean."""
     weight_decay: PerMember[NonNegative] = 0.0
     """Added to the gradient as ``weight_decay * parameter``, for all parameters; ``adamw`` decouples it."""
+    amsgrad: bool = False
+    """Divide by the largest mean of the squared gradient so far, so that steps never grow because it fell."""
 
     def start(self, parameters: Row, layout: Layout) -> State:  # noqa: ARG002
         import torch
 
         zeros = parameters.new_zeros(parameters.shape)
-        return {"mean": zeros, "square": zeros, "count": parameters.new_zeros((), dtype=torch.float64)}
+        state = {"mean": zeros, "square": zeros, "count": parameters.new_zeros((), dtype=torch.float64)}
+        return state | ({"largest": zeros} if self.amsgrad else {})
 
     def update(self, gradient: Row, parameters: Row, state: State, layout: Layout) -> tuple[Row, State]:  # noqa: ARG002
         from trainables.training.arithmetic import plus
@@ -48,5 +51,6 @@ def normalised(gradient: Row, state: State, beta1: float, beta2: float, epsilon:
     count = state["count"] + 1
     mean = beta1 * state["mean"] + (1 - beta1) * gradient
     square = beta2 * state["square"] + (1 - beta2) * gradient**2
-    root = (square / (1 - beta2**count)).sqrt() + epsilon
-    return mean / ((1 - beta1**count) * root), {"mean": mean, "square": square, "count": count}
+    largest = {"largest": square.maximum(state["largest"])} if "largest" in state else {}
+    root = (largest.get("largest", square) / (1 - beta2**count)).sqrt() + epsilon
+    return mean / ((1 - beta1**count) * root), {"mean": mean, "square": square, "count": count} | largest

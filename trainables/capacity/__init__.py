@@ -1,0 +1,1 @@
+"""How flexible networks are, and what shapes what they find."""

@@ -1,0 +1,1 @@
+"""Measurements on trained networks: pure functions, one method per file."""

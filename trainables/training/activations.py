@@ -1,0 +1,30 @@
+"""Activations by name, and what they do to the scale of a signal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Activation = Literal["relu", "gelu", "silu", "elu", "tanh", "sigmoid", "identity"]
+
+
+def activation_layer(name: Activation) -> nn.Module:
+    from torch import nn
+
+    layers = {
+        "relu": nn.ReLU,
+        "gelu": nn.GELU,
+        "silu": nn.SiLU,
+        "elu": nn.ELU,
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
+        "identity": nn.Identity,
+    }
+    return layers[name]()
+
+
+def gain_of(name: Activation) -> str:
+    """The name by which ``torch.nn.init.calculate_gain`` knows it; smooth relatives of ReLU count as ReLU."""
+    return {"tanh": "tanh", "sigmoid": "sigmoid", "identity": "linear"}.get(name, "relu")
