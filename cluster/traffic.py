@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cluster.placement import Sizes
 from cluster.work import Batch, Ending, Idle, OpenSink, Source, Work
@@ -30,6 +31,7 @@ class Traffic:
         self._source, self._open_sink, self._sizes = source, open_sink, sizes
         self._cpus, self._sharing, self._remote = cpus, sharing, remote
         self._live: dict[str, dict[str, Order]] = {}  # by place and trial
+        self._seconds: dict[str, float] = {}  # that trials had taken when they were last heard of
         self._failure: Exception | None = None
 
     @property
@@ -45,14 +47,14 @@ class Traffic:
             return order
         self._live[place] = {order.trial: order}
         if (most := self._sizes.most(order)) > 1:
-            self._add_alike(place, most - 1)
+            self._add_alike(place, most - 1, self._sharing)
         orders = tuple(self._live[place].values())
         return Work(orders, self._open_sink, self._source.judges_reports, self._cpus, self._sizes.of(order))
 
-    def _add_alike(self, place: str, most: int) -> tuple[Order, ...]:
+    def _add_alike(self, place: str, most: int, sharing: int) -> tuple[Order, ...]:
         live, orders = self._live[place], ()
         with self._guarded():
-            orders = tuple(self._source.alike(next(iter(live)), most, self._sharing))
+            orders = tuple(self._source.alike(next(iter(live)), most, sharing))
             live.update({order.trial: order for order in orders})
         return orders
 
@@ -68,6 +70,7 @@ class Traffic:
     def take(self, place: str, batch: Batch) -> dict[str, Outcome]:
         """Pass on a batch; the trials that have to end now."""
         live = self._live[place]
+        self._seconds.update(batch.seconds)
         if batch.size and live:
             self._sizes.learn(next(iter(live.values())), batch.size)
         stops: dict[str, Outcome] = {}
@@ -81,14 +84,17 @@ class Traffic:
             stops = dict.fromkeys(live, Outcome.CANCELLED)
         stops = {trial: outcome for trial, outcome in stops.items() if trial in live}
         for trial, outcome in stops.items():
-            self._end(place, trial, Ending(outcome, seconds=batch.seconds.get(trial)))
+            self._end(place, trial, Ending(outcome))
         return stops
 
     def more(self, place: str, batch: Batch, num_stopped: int) -> tuple[Order, ...]:
-        """Trials for the places that are free in a cohort that goes on, those of the ones just stopped among them."""
+        """Trials for the places that are free in a cohort that goes on, those of the ones just stopped among them.
+
+        What is ready then is not shared: it would wait for a process that may be long in coming.
+        """
         if batch.free + num_stopped <= 0 or not self.busy(place) or self.stopping:
             return ()
-        orders = self._add_alike(place, batch.free + num_stopped)
+        orders = self._add_alike(place, batch.free + num_stopped, sharing=1)
         with self._guarded():
             for order in orders:
                 self._source.started(order.trial)
@@ -101,8 +107,9 @@ class Traffic:
 
     def _end(self, place: str, trial: str, ending: Ending) -> None:
         if self._live[place].pop(trial, None):
+            seconds = self._seconds.pop(trial, None) if ending.seconds is None else ending.seconds
             with self._guarded():
-                self._source.ended(trial, self._checked(ending))
+                self._source.ended(trial, self._checked(replace(ending, seconds=seconds)))
 
     def _checked(self, ending: Ending) -> Ending:
         """A trial elsewhere that nobody stopped was not cancelled: its trainable raised KeyboardInterrupt."""

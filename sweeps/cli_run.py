@@ -131,7 +131,7 @@ def rerun(
     from sweeps.rerun import rerun as again
 
     found = again(folder.find(run, runs or folder.default_runs()), trial)
-    say(f"trial {found.planned['trial']}: {found.planned['cell']}, seed {found.planned['seed']}")
+    say(f"trial {found.planned['trial']}: {found.planned['cell']}, seed {found.planned['seed']}; {found.comparison}")
     different = False
     for step in found:
         changed = f"differs in {', '.join(step.differ)}" if step.differ else "as before"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,10 +15,14 @@ from cluster.work import Ending
 from sweeps import folder, resolve
 from sweeps.ledger import Ledger, RunError
 from sweeps.objective import watched
+from sweeps.run import stacks
 from trainables import registry
 from trainables.api import Metrics, Nowhere, Order, Stage
 from trainables.attempt import Attempt
 from trainables.config import nearest
+
+TOLERANCE = 1e-3  # relative, between a trial alone and in a cohort, whose sums are rounded in another order
+_NEAR_ZERO = 1e-6  # differences below this are none
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,17 @@ class Rerun:
     attempt: Attempt
     before: Mapping[int, Metrics]
     ignored: tuple[str, ...]
+    tolerance: float = 0.0  # relative; 0: bit for bit
+
+    @property
+    def comparison(self) -> str:
+        """When a report counts as the same, in words."""
+        if not self.tolerance:
+            return "compared bit for bit with what the ledger holds"
+        return (
+            "it may have run in a cohort, where sums are rounded in another order, and now runs alone: "
+            f"metrics count as before up to a relative difference of {self.tolerance:g}"
+        )
 
     def __iter__(self) -> Iterator[Step]:
         try:
@@ -49,7 +65,14 @@ class Rerun:
 
     def _differ(self, before: Metrics, now: Metrics) -> tuple[str, ...]:
         names = [name for name in {**before, **now} if name not in self.ignored]
-        return tuple(n for n in names if repr(before.get(n)) != repr(now.get(n)))
+        return tuple(name for name in names if not self._same(before.get(name), now.get(name)))
+
+    def _same(self, before: float | None, now: float | None) -> bool:
+        if repr(before) == repr(now):
+            return True
+        if before is None or now is None or not self.tolerance:
+            return False
+        return math.isclose(before, now, rel_tol=self.tolerance, abs_tol=_NEAR_ZERO)
 
     @property
     def ending(self) -> Ending:
@@ -77,7 +100,8 @@ def rerun(run: Path, trial: str) -> Rerun:
         stages=tuple(Stage(config, until) for config, until, _ in planned.get("earlier", ())),
     )
     before = {report.step: report.metrics for report in Ledger(run).history(planned["trial"]).get(planned["trial"], [])}
-    return Rerun(planned, Attempt(order, Nowhere()), before, trainable.not_reproducible)
+    tolerance = TOLERANCE if stacks(sweep, trainable) else 0.0
+    return Rerun(planned, Attempt(order, Nowhere()), before, trainable.not_reproducible, tolerance)
 
 
 def _planned(run: Path, trial: str) -> Record:

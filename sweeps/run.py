@@ -189,11 +189,12 @@ def _go(sweep: Sweep, trainable: Trainable, run: Path, search: Search, options: 
             progress.ended(planned.cell, planned.phase, outcome, 0.0)
         driver = Driver(sweep, run, search, progress, folder.search_path(run))
         with stop_on_signals(driver.stop, progress.message):
-            _backend(sweep, run, driver, options, _sizes(sweep, trainable))
+            _backend(sweep, run, driver, options, cohort_sizes(sweep, trainable))
     return driver
 
 
-def _sizes(sweep: Sweep, trainable: Trainable) -> Sizes:
+def cohort_sizes(sweep: Sweep, trainable: Trainable) -> Sizes:
+    """How many of its trials a process stacks."""
     if not stacks(sweep, trainable):
         return Sizes(1)
     cohort = sweep.resources.cohort

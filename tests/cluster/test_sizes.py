@@ -182,5 +182,3 @@ def test_the_share_is_never_more_than_there_is_nor_more_than_fits():
         for most in (1, 5, 64):
             for sharing in (1, 2, 5):
                 assert 1 <= fair_share(ready, most, sharing) <= min(ready, most)
-
-

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import time
+from pathlib import Path
 
 
 def count(config, trial):
@@ -93,7 +94,7 @@ def stack(configs, trials):
             if at[n] == configs[n]["steps"]:
                 trials[n].finish()
         if "log" in first:
-            with open(first["log"], "a") as log:
+            with Path(first["log"]).open("a") as log:
                 log.write(f"{len(going)}\n")
         yield reports
 

@@ -44,9 +44,11 @@ class Life:
     answer: Answer = loss
     records: list[dict[str, Any]] = field(default_factory=list)
     started: list[Planned] = field(default_factory=list)
+    configs: Configs = field(default_factory=lambda: Configs(resolve=lambda config: config))
+    groups: list[list[Planned]] = field(default_factory=list)  # what was given out to be stacked
 
     def __post_init__(self) -> None:
-        self.search = Search(self.sweep, Configs(resolve=lambda config: config), record=self._record)
+        self.search = Search(self.sweep, self.configs, record=self._record)
         for cell in self.search.cells:
             signature = self.search.studies[cell.id].signature
             self.records.append({"kind": "cell", "cell": cell.id, "search": signature})
@@ -72,6 +74,17 @@ class Life:
             self._finish(running.pop(0))
         return self
 
+    def run_groups(self, most: int = 512, sharing: int = 1) -> Life:
+        """Run to the end in groups of at most ``most``, of which the members end in the order of their places."""
+        while not isinstance(first := self.search.next(), Idle):
+            self.groups.append([first, *self.search.alike(first, most - 1, sharing)])
+            self.started += self.groups[-1]
+            for planned in self.groups[-1]:
+                self.search.started(planned.trial)
+            for planned in self.groups[-1]:
+                self._finish(planned)
+        return self
+
     def _finish(self, planned: Planned) -> None:
         answer = self.answer(planned)
         if isinstance(answer, Outcome):
@@ -85,7 +98,7 @@ class Life:
     def resumed(self, upto: int | None = None, **changes: Any) -> Life:
         """A new life that replays the first ``upto`` records, of another sweep if there are changes."""
         tree = self.sweep.model_dump(exclude_defaults=True) | changes
-        life = Life(Sweep.model_validate(tree) if changes else self.sweep, self.answer)
+        life = Life(Sweep.model_validate(tree) if changes else self.sweep, self.answer, configs=self.configs)
         life.search.replay(self.records[:upto])
         return life
 
