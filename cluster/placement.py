@@ -81,16 +81,23 @@ def _amount(cpus: float, gpus: float) -> str:
 _MOST_AT_ONCE = {"cpu": 64, "cuda": 512}  # trials that a process is handed before it knows how many it can stack
 
 
-def fair_share(ready: int, most: int, sharing: int) -> int:
-    """How many of the trials that are ready a process takes, if it can stack ``most`` and so many processes share them.
+_WORTH_STACKING = 8  # trials, below which a process is slow
 
-    All processes should be done at about the same time, but the last trials are not divided ever further: small cohorts
-    are slow.
+
+def fair_share(ready: int, most: int, sharing: int = 1, idle: int = 1) -> int:
+    """How many of the trials that are ready a process takes.
+
+    Args:
+        ready: trials, at least 1.
+        most: that a process can stack.
+        sharing: how many processes there are.
+        idle: how many of them have nothing to do, this one included.
     """
-    if ready <= most / 2:
-        return ready
-    num_cohorts = sharing * math.ceil(math.ceil(ready / most) / sharing)
-    return math.ceil(ready / num_cohorts)
+    if ready > most * idle:  # there is a next round, which all should end at about the same time
+        return math.ceil(ready / (sharing * math.ceil(ready / most / sharing)))
+    if idle > 1:
+        return math.ceil(ready / idle)
+    return max(min(ready, _WORTH_STACKING, most), math.ceil(ready / sharing))
 
 
 class Sizes:

@@ -11,13 +11,13 @@ from trainables.api import Order, Outcome
 from trainables.cohort import Cohort
 
 _BATCH_S = 0.5  # reports of about this time travel together
+_still_rising: dict[str, int] = {}  # by shape: up to which size more trials are quicker, as this process has found out
 
 
 class Stacked:
     def __init__(self, work: Work) -> None:
         self._judged = work.judged
-        measures = work.size is None and len(work.orders) > sizing.SMALLEST
-        measured = sizing.best_size(work.orders) if measures else None
+        measured = _measured(work.orders) if work.size is None else None
         size = measured or work.size or len(work.orders)
         self._known = None if measured else size  # to the driver
         self._cohort = Cohort(work.orders, work.open_sink, size=size)
@@ -43,3 +43,14 @@ class Stacked:
     def close(self) -> None:
         """Stop what still runs."""
         self._cohort.close(Outcome.CANCELLED)
+
+
+def _measured(orders: Sequence[Order]) -> int | None:
+    """The best size, if it is worth a trial run and has an end."""
+    shape = orders[0].shape
+    if len(orders) <= max(sizing.SMALLEST, _still_rising.get(shape, 0)):
+        return None
+    size = sizing.best_size(orders)
+    if size is None:
+        _still_rising[shape] = len(orders)
+    return size

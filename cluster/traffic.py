@@ -47,14 +47,15 @@ class Traffic:
             return order
         self._live[place] = {order.trial: order}
         if (most := self._sizes.most(order)) > 1:
-            self._add_alike(place, most - 1, self._sharing)
+            self._add_alike(place, most - 1)
         orders = tuple(self._live[place].values())
         return Work(orders, self._open_sink, self._source.judges_reports, self._cpus, self._sizes.of(order))
 
-    def _add_alike(self, place: str, most: int, sharing: int) -> tuple[Order, ...]:
+    def _add_alike(self, place: str, most: int) -> tuple[Order, ...]:
         live, orders = self._live[place], ()
+        idle = max(1, self._sharing - sum(bool(live) for other, live in self._live.items() if other != place))
         with self._guarded():
-            orders = tuple(self._source.alike(next(iter(live)), most, sharing))
+            orders = tuple(self._source.alike(next(iter(live)), most, self._sharing, idle))
             live.update({order.trial: order for order in orders})
         return orders
 
@@ -88,13 +89,10 @@ class Traffic:
         return stops
 
     def more(self, place: str, batch: Batch, num_stopped: int) -> tuple[Order, ...]:
-        """Trials for the places that are free in a cohort that goes on, those of the ones just stopped among them.
-
-        What is ready then is not shared: it would wait for a process that may be long in coming.
-        """
+        """Trials for the places that are free in a cohort that goes on, those of the ones just stopped among them."""
         if batch.free + num_stopped <= 0 or not self.busy(place) or self.stopping:
             return ()
-        orders = self._add_alike(place, batch.free + num_stopped, sharing=1)
+        orders = self._add_alike(place, batch.free + num_stopped)
         with self._guarded():
             for order in orders:
                 self._source.started(order.trial)

@@ -28,8 +28,11 @@ class Source(Protocol):
 
     def next(self) -> Order | Idle: ...
 
-    def alike(self, trial: str, most: int, sharing: int = 1) -> Sequence[Order]:
-        """More trials of the shape of one that was given out, up to so many: a fair part, if many processes share."""
+    def alike(self, trial: str, most: int, sharing: int = 1, idle: int = 1) -> Sequence[Order]:
+        """More trials of the shape of one that was given out, up to so many.
+
+        If many processes share what there is, of which so many are idle, it is a fair part.
+        """
         ...
 
     def started(self, trial: str) -> None: ...

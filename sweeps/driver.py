@@ -90,8 +90,8 @@ class Driver:
         planned = self.search.next()
         return planned if isinstance(planned, Idle) else self._give(planned)
 
-    def alike(self, trial: str, most: int, sharing: int = 1) -> Sequence[Order]:
-        group = [] if self.stopping else self.search.alike(self._planned[trial], most, sharing)
+    def alike(self, trial: str, most: int, sharing: int = 1, idle: int = 1) -> Sequence[Order]:
+        group = [] if self.stopping else self.search.alike(self._planned[trial], most, sharing, idle)
         return [self._give(planned) for planned in group]
 
     def _give(self, planned: Planned) -> Order:

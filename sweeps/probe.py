@@ -59,7 +59,8 @@ def _stacked(sweep: Sweep, cells: Sequence[Cell]) -> int:
     at_once = [min(n, max(samplers.STARTUP, samplers.batch(sweep.search, n))) for n in points]
     most = sweep.search.concurrent or max(at_once)
     ready = sweep.seeds.tune * sum(min(n, most) for n in at_once)
-    return fair_share(ready, ready, plan.fitting(sweep))
+    processes = plan.fitting(sweep)
+    return fair_share(ready, ready, processes, processes)
 
 
 def _order(sweep: Sweep, config: Mapping[str, Any], seed: int, folder: Path, scratch: str) -> Order:

@@ -95,14 +95,14 @@ class Search:
                 if not self._queue:
                     return Idle.FINISHED
 
-    def alike(self, planned: Planned, most: int, sharing: int = 1) -> list[Planned]:
+    def alike(self, planned: Planned, most: int, sharing: int = 1, idle: int = 1) -> list[Planned]:
         """More trials to start, which may run stacked with ``planned``: at most so many.
 
-        They are a fair part of what there is to do, if so many processes share it.
+        They are a fair part of what there is to do, if so many processes share it, of which so many are idle.
         """
         askable = sum(study.room for study in self.studies.values() if self._able(study))
         ready = 1 + len(self._queue) + self.sweep.seeds.tune * askable
-        most = min(most, fair_share(ready, most + 1, sharing) - 1)
+        most = min(most, fair_share(ready, most + 1, sharing, idle) - 1)
         found: list[Planned] = []
         while len(found) < most and (other := self._next_alike(planned)):
             found.append(other)

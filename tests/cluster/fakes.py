@@ -51,10 +51,10 @@ class FakeSource:
             return Idle.WAIT if self.running else Idle.FINISHED
         return self._give(self.orders.pop(0))
 
-    def alike(self, trial: str, most: int, sharing: int = 1) -> Sequence[Order]:
+    def alike(self, trial: str, most: int, sharing: int = 1, idle: int = 1) -> Sequence[Order]:
         like = self.given[trial]
         same = [order for order in self.orders if order.shape and order.shape == like.shape]
-        taken = same[: min(most, fair_share(1 + len(same), most + 1, sharing) - 1)]
+        taken = same[: min(most, fair_share(1 + len(same), most + 1, sharing, idle) - 1)]
         self.orders = [order for order in self.orders if order not in taken]
         return [self._give(order) for order in taken]
 

@@ -162,23 +162,37 @@ def test_few_trials_are_stacked_as_they_are(files):
 
 
 @pytest.mark.parametrize(
-    ("ready", "most", "sharing", "share"),
+    ("ready", "most", "sharing", "idle", "share"),
     [
-        (100, 200, 4, 100),  # a small rest is not divided further
-        (64, 64, 2, 32),
-        (128, 64, 2, 64),
-        (130, 64, 2, 33),
-        (1, 1, 1, 1),
-        (10, 3, 1, 3),
-        (0, 8, 2, 0),
+        (32, 64, 16, 16, 2),  # whoever is idle gets something
+        (30, 64, 16, 15, 2),
+        (64, 64, 2, 2, 32),
+        (128, 64, 2, 2, 64),
+        (130, 64, 2, 2, 33),  # two rounds of two
+        (54, 64, 2, 1, 27),  # the other one will be back
+        (9, 64, 2, 1, 8),  # a small rest is not divided further
+        (7, 64, 4, 1, 7),
+        (1, 1, 1, 1, 1),
+        (10, 3, 1, 1, 3),
     ],
 )
-def test_processes_share_what_is_ready(ready, most, sharing, share):
-    assert fair_share(ready, most, sharing) == share
+def test_processes_share_what_is_ready(ready, most, sharing, idle, share):
+    assert fair_share(ready, most, sharing, idle) == share
 
 
 def test_the_share_is_never_more_than_there_is_nor_more_than_fits():
     for ready in range(1, 200, 7):
         for most in (1, 5, 64):
-            for sharing in (1, 2, 5):
-                assert 1 <= fair_share(ready, most, sharing) <= min(ready, most)
+            for sharing, idle in ((1, 1), (2, 1), (2, 2), (5, 1), (5, 3)):
+                assert 1 <= fair_share(ready, most, sharing, idle) <= min(ready, most)
+
+
+def test_all_processes_are_busy_to_the_end():
+    """Two that take turns, one trial a second each: they end within a small cohort of each other."""
+    ready, ends = 256, [0.0, 0.0]
+    while ready:
+        first = ends.index(min(ends))
+        idle = 2 if ends == [0.0, 0.0] else 1
+        taken = fair_share(ready, 48, 2, idle)
+        ready, ends[first] = ready - taken, ends[first] + taken
+    assert abs(ends[0] - ends[1]) <= 16

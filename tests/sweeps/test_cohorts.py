@@ -112,11 +112,12 @@ def test_what_cannot_be_stacked_runs_alone():
 
 @pytest.mark.parametrize(("sharing", "first"), [(1, 14), (2, 10), (3, 14), (5, 8)])
 def test_processes_that_share_the_work_get_fair_parts(sharing, first):
-    """Nothing has ended yet, so each takes its part of what the others have left; small rests are not divided."""
+    """Nothing has ended yet, so each takes its part of what the others have left."""
     given = Life(sweep(**ONE_CELL, **search("random", 40)), configs=by()).search
     found = []
     while not isinstance(planned := given.next(), Idle):
-        group = [planned, *given.alike(planned, 15, sharing)]
+        idle = max(1, sharing - len(found))
+        group = [planned, *given.alike(planned, 15, sharing, idle)]
         for one in group:
             given.started(one.trial)
         found.append(len(group))
