@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 
 # One thread each, also in child processes: tests train small things, and threads that wait for a core cost far more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,7 +12,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for room in ("sweeps", "cluster", "analysis", "trainables"):
     sys.path.append(str(Path(__file__).parent / room))
 
+# The shapes in the signatures of these modules are checked at every call. No test may import one before.
+TRAINING = ("draws", "examples", "fitting", "initialising", "layers", "members", "partition", "stacking")
+CHECKED = ("metrics", *(f"training.{name}" for name in TRAINING))
+install_import_hook([f"trainables.{name}" for name in CHECKED], "beartype.beartype")
+
 _numbers = itertools.count()
+
+
+def pytest_collection_modifyitems(items):
+    """Tests run in as many processes as there are cores, except that one Ray at a time is enough for a machine."""
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 @pytest.fixture(scope="session", autouse=True)

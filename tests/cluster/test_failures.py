@@ -7,7 +7,7 @@ from cluster.work import Ending
 from trainables.api import Outcome
 
 
-@pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.LOST})
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome != Outcome.LOST])
 @pytest.mark.parametrize("attempts", [1, 2, 9])
 def test_only_lost_trials_run_again(outcome, attempts):
     assert not should_retry(Ending(outcome), attempts, retries=5)

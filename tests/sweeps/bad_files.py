@@ -291,9 +291,9 @@ CONFIG = [
     ),
     Bad(
         "field of one cell only",
-        but(", when: {model.name: mlp}", ""),
+        but("model.depth: {low: 1, high: 3, when: {model.name: mlp}}", "model.vocabulary: {low: 1, high: 3}"),
         "11:3",
-        "unknown field|model.name is cnn|'model.depth'",
+        "unknown field|model.name is cnn|'model.vocabulary'",
     ),
     Bad("unknown component", but("[mlp, cnn]", "[mlp, cnm]"), "6:21", "unknown name|'cnm'|'cnn'"),
     Bad("wrong type in fixed", but("epochs: 3", "epochs: three"), "4:17", "epochs|'three'|integer"),

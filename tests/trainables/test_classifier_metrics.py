@@ -67,7 +67,7 @@ def test_each_member_of_a_cohort_has_the_metric_that_it_has_alone(metric):
 
 
 def test_shapes_in_signatures_are_checked():
-    """It fails if ``trainables.metrics`` was imported before the hook in ``conftest.py`` was set."""
+    """It fails if ``trainables.metrics`` was imported before the hook in ``tests/conftest.py`` was set."""
     with pytest.raises(TypeCheckError, match="labels"):
         accuracy(torch.zeros(3, 2), torch.zeros(4, dtype=torch.int64))
 
