@@ -16,7 +16,7 @@ test-cluster: .venv/installed
 	$(BIN)/pytest -m cluster
 
 test-slow: .venv/installed
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --numprocesses 0
 
 lint: .venv/installed
 	$(BIN)/ruff check .
