@@ -66,7 +66,10 @@ def _fanova(points: Points, names: list[str], trees: int) -> Shares:
         if len(some.loss) < FEWEST // 2 or np.ptp(some.loss) == 0:
             continue
         evaluator = FanovaImportanceEvaluator(n_trees=trees, max_depth=_DEPTH, seed=0)
-        shares = evaluator.evaluate(_study(some), params=everywhere)
+        try:
+            shares = evaluator.evaluate(_study(some), params=everywhere)
+        except RuntimeError:  # no tree explains any variance, as if all points have one value of each parameter
+            continue
         found |= {name: float(shares[name]) for name in everywhere if (points.having(name) == there).all()}
     return found
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -50,6 +51,14 @@ def bowl(params):
 def table(run, method="fanova", cell=POOLED):
     found = importance(run)
     return found[(found["method"] == method) & (found["cell"] == cell)].set_index("parameter")
+
+
+def test_half_of_the_points_may_have_one_value_of_the_only_parameter(tmp_path):
+    """A grid of two points, the same in all cells: nothing is left that could explain anything."""
+    grid = itertools.cycle([{"lr": 0.1}, {"lr": 0.2}])
+    cells = {f"c{i}": f"m{i}" for i in range(6)}
+    run = made(tmp_path, lambda p: p["lr"], n=2, space={"lr": LR}, cells=cells, draw=lambda _: next(grid), noise=0.1)
+    assert set(importance(run)["parameter"]) == {"lr"}
 
 
 def test_what_mattered_stands_out_in_every_cell_and_pooled(tmp_path):

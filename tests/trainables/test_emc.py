@@ -30,9 +30,10 @@ def capacities(config, num_seeds):
 
 def test_a_linear_classifier_fits_about_two_random_labels_per_parameter():
     """Cover, 1965, doi:10.1109/PGEC.1965.264137. Nested samples stop being separable after N tosses, d of them heads:
-    mean 2 d, variance 2 d, whatever the inputs. Here d = 6, and the mean of 16 seeds has the deviation 0.9."""
-    found = capacities(linear(5, optimizer={"name": "adam", "lr": 0.1}, start=6, growth=1.05, updates=300), 16)
-    assert found.mean() == pytest.approx(12, abs=2.5)
+    mean 2 d, variance 2 d, whatever the inputs. Here d = 6, and the mean of 16 seeds has the deviation 0.9; that only
+    every fifth size or so is tried takes up to 1 away."""
+    found = capacities(linear(5, optimizer={"name": "adam", "lr": 0.3}, start=6, growth=1.2, updates=100), 16)
+    assert found.mean() == pytest.approx(11.5, abs=2.5)
     assert found.std() == pytest.approx(12**0.5, rel=0.6)
 
 
@@ -41,9 +42,9 @@ REGRESSION = {"loss": "squared_error", "fit_loss": 1e-3, "optimizer": {"name": "
 
 def test_linear_regression_fits_exactly_one_per_parameter():
     """Never more than equations can be solved; the last one may be too badly conditioned to get there."""
-    found = capacities(linear(7, **REGRESSION, start=7, growth=1.05, updates=800), 4)
-    assert set(found) <= {7, 8}
-    assert found.max() == 8
+    found = capacities(linear(4, **REGRESSION, start=4, growth=1.05, updates=250), 6)
+    assert set(found) <= {4, 5}
+    assert found.max() == 5
 
 
 @pytest.mark.slow
@@ -156,19 +157,19 @@ def test_what_does_not_fit_takes_the_whole_budget_and_has_not_settled():
 
 def test_training_ends_where_the_loss_is_flat_and_the_gradient_is_gone():
     """A linear classifier that cannot fit has one minimum, where its Hessian has no direction that goes down."""
-    config = {"model": {"name": "linear"}, "data": NOISE["data"] | {"dimensions": 2}, "updates": 2000}
+    config = {"model": {"name": "linear"}, "data": NOISE["data"] | {"dimensions": 2}, "updates": 600}
     full = {"batch_size": 40, "optimizer": {"name": "sgd", "lr": 0.5}, "schedule": "constant", "check_minimum": True}
     (found,) = outcome(**config, **full)
     assert found.settled
     assert not found.fitted
-    assert found.steps < 2000
+    assert found.steps < 600
     assert found.gradient_ratio < 1e-3
     assert found.curvature_ratio > -1e-4
 
 
 def test_training_does_not_end_on_a_saddle():
     """Weights of zero are a saddle of a network without biases: no gradient, no change, but a way down."""
-    stuck = {"model": {"name": "two_layer", "width": 4, "bias": False}, "init_scale": 1e-12, "updates": 200}
+    stuck = {"model": {"name": "two_layer", "width": 4, "bias": False}, "init_scale": 1e-12, "updates": 60}
     slow = {"optimizer": {"name": "sgd", "lr": 1e-6}, "batch_size": 40, "gradient_tolerance": 1e6}
     (blind,), (seeing,) = outcome(**stuck, **slow), outcome(**stuck, **slow, check_minimum=True)
     assert blind.settled
@@ -177,13 +178,15 @@ def test_training_does_not_end_on_a_saddle():
 
 
 def test_numbers_that_are_not_finite_are_a_failure():
-    found = outcome(2, updates=400, optimizer={"name": "sgd", "lr": 1e12})
+    found = outcome(2, updates=200, optimizer={"name": "sgd", "lr": 1e38})
     assert not any(o.fitted or o.settled for o in found)
-    assert found[0].steps < 400
+    assert found[0].steps < 200
 
 
 def test_a_budget_in_passes_or_in_updates():
-    passes, updates = (build(emc.Config, {"batch_size": 10, **s}) for s in ({"updates": 0, "epochs": 7}, {"updates": 7}))
+    passes, updates = (
+        build(emc.Config, {"batch_size": 10, **s}) for s in ({"updates": 0, "epochs": 7}, {"updates": 7})
+    )
     assert [passes.passes(n) for n in (5, 100)] == [7, 7]
     assert [updates.passes(n) for n in (5, 100)] == [7, 1]
 
@@ -201,9 +204,10 @@ def test_reports_tell_how_far_it_is():
 
 
 def test_true_and_random_labels_share_a_cohort():
-    configs = [build(emc.Config, SMALL | {"random_labels": f, "updates": 400, "start": 20}) for f in (0.0, 1.0)]
+    wider = SMALL | {"model": {"name": "mlp", "width": 16}, "updates": 100}
+    configs = [build(emc.Config, wider | {"random_labels": fraction}) for fraction in (0.0, 1.0)]
     true, random = drive_all(emc.run, configs, [FakeTrial(), FakeTrial()])
-    assert true[-1]["accuracy/test"] > 0.4 > random[-1]["accuracy/test"]
+    assert true[-1]["accuracy/test"] > 0.15 + random[-1]["accuracy/test"]
     assert true[-1]["emc"] >= random[-1]["emc"]
 
 
@@ -213,13 +217,13 @@ def test_without_a_test_part_nothing_is_tested():
 
 
 def test_the_gap_is_that_of_both_capacities():
-    gap = SMALL | {"start": 10, "growth": 2.0, "sample": 30, "updates": 300}
+    gap = SMALL | {"start": 5, "growth": 2.0, "most": 20, "sample": 15, "updates": 80}
     trial = FakeTrial()
     found = drive(emc_gap.run, build(emc_gap.Config, gap), trial)
     last = found[-1]
     assert last["capacity_gap"] == last["emc/true"] - last["emc/random"] >= 0
     assert [report["step"] for report in found] == list(range(1, len(found) + 1))
-    assert found[0]["accuracy/test"] == last["accuracy/test"] > 0.3
+    assert found[0]["accuracy/test"] == last["accuracy/test"] > 0.2
     assert trial.finished
     for number, fraction in (("true", 0.0), ("random", 1.0)):
         alone = {k: v for k, v in gap.items() if k != "sample"} | {"random_labels": fraction}

@@ -29,7 +29,7 @@ class Climbing(Recipe):
     """The update rule, with its learning rate."""
     updates: NonNegativeInt = 3000
     """Most optimizer steps at each sample size. 0: as many as ``epochs`` passes take. Failures depend on it."""
-    check_every: PositiveInt = 50
+    check_every: PositiveInt = 20
     """Steps between two looks at all examples at rest; a look comes after a whole pass."""
     fit_loss: NonNegative = 0.0
     """Mean training loss from which on a sample counts as fitted. 0: when all examples are classified right."""
@@ -40,7 +40,7 @@ class Climbing(Recipe):
     check_minimum: bool = False
     """Whether training that is flat goes on at a saddle: where the smallest eigenvalue of the Hessian, by Lanczos, is
     below -1/100 of the largest."""
-    start: PositiveInt = 16
+    start: PositiveInt = 8
     """The first sample size."""
     growth: Annotated[float, Gt(1)] = 1.26
     """Of the sample size from one try to the next; the relative resolution of the result."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from trainables.api import PositiveInt
+from trainables.api import PerMember, Positive, PositiveInt
 from trainables.config import Component
 from trainables.data import Split
 from trainables.models import ModelConfig, mlp
@@ -35,6 +35,8 @@ class Descending(Recipe):
         default_factory=squared_error.Config
     )
     """What is minimised, whose sharpness is reported. It must not remember examples."""
+    init_scale: PerMember[Positive] = 0.5
+    """What the initial weights are multiplied by: from large ones the descent begins beyond the edge of stability."""
     batch_size: PositiveInt = 2**20
     """All training examples."""
     epochs: PositiveInt = 1000

@@ -1,7 +1,7 @@
 """Gradient descent on all examples at once, and how sharp the loss is where it goes.
 
-Source: Cohen et al., 2021, arXiv:2103.00065: the sharpness grows until it is about 2 / lr, and stays there while the loss
-rises from time to time and falls in the long run.  Differs: the sharpness is that of 12 rounds of Lanczos iteration.
+Source: Cohen et al., 2021, arXiv:2103.00065: the sharpness grows until it is about 2 / lr, and stays there while the
+loss rises from time to time and falls in the long run.  Differs: the sharpness is that of 12 rounds of Lanczos.
 Expect: sharpness_ratio near 1 and hundreds of loss_increases on the digits with the defaults (our run, 2026-11-21).
 Cost: 10 s on one CPU core.
 """

@@ -37,7 +37,7 @@ _TASKS = {"sample": 0.0, "true": 0.0, "random": 1.0}  # with which fraction of r
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config(Climbing):
-    sample: PositiveInt = 200
+    sample: PositiveInt = 50
     """Examples that the generalisation is measured with; fewer, if there are fewer."""
 
     def __post_init__(self) -> None:

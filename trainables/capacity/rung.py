@@ -109,14 +109,18 @@ class _Rung:
     ) -> None:
         failing = bool(flat) or any(o and not f for o, f in zip(over, fitted, strict=True))
         ratios = (self._slope() / self._slopes).tolist() if failing else [1.0] * len(self.going)
-        curves = self._curvature() if failing and self.config.check_minimum else [0.0] * len(self.going)
+        still = [
+            n in flat and ratio <= self.config.gradient_tolerance for n, ratio in zip(self.going, ratios, strict=True)
+        ]
+        asks = self.config.check_minimum and (any(still) or (failing and any(over)))
+        curves = self._curvature() if asks else [0.0] * len(self.going)
         tests = self._test_accuracy()
         for place, number in enumerate(self.going):
-            still = number in flat and ratios[place] <= self.config.gradient_tolerance and curves[place] > _SADDLE
-            if fitted[place] or over[place] or still:
+            settled = still[place] and curves[place] > _SADDLE
+            if fitted[place] or over[place] or settled:
                 self.outcomes[number] = Outcome(
                     fitted=fitted[place],
-                    settled=still,
+                    settled=settled,
                     steps=self._epoch * self.fit.steps_per_epoch,
                     loss=losses[place],
                     accuracy=scores[place],

@@ -24,7 +24,7 @@ class Config:
     """Inputs, with the first one."""
     outliers: Fraction = 0.04
     """Share of the examples that are outliers."""
-    magnitude: Positive = 10.0
+    magnitude: Positive = 30.0
     """Their first input; all other inputs have deviation 1."""
     seed: NonNegativeInt = 0
     """Of inputs and teacher. It does not depend on the seed of the trial: every trial gets the same examples."""

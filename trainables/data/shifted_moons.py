@@ -37,7 +37,9 @@ class Config:
         rng = np.random.default_rng(stream_seed(self.seed, "shifted_moons"))
         order = rng.permutation(total)
         points, labels = moons.inputs[order], moons.labels[order]
-        points[labels == 0, 1] += np.float32(self.margin + 0.5)  # the inner one reaches up to 1/2, the outer begins at 0
+        points[labels == 0, 1] += np.float32(
+            self.margin + 0.5
+        )  # the inner one reaches up to 1/2, the outer begins at 0
         test = np.arange(self.num_examples, total)
         points[test, 0] = rng.permutation(points[test, 0])
         return Examples(points, labels, moons.classes, {"test": test})

@@ -1,8 +1,8 @@
 """Four Gaussian clouds at the ends of a cross: opposite ones are of one class, so that no linear classifier tells them.
 
-Clouds of deviation 1 lie at distance ``separation * dimensions^(1/4)`` from the origin, along two axes; the direction of
-the axes does not matter to a network whose weights are drawn evenly. Inputs are then divided by ``sqrt(dimensions)``, so
-that a learning rate means the same in any dimension.
+Clouds of deviation 1 lie at distance ``separation * dimensions^(1/4)`` from the origin, along two axes; the direction
+of the axes does not matter to a network whose weights are drawn evenly. Inputs are then divided by
+``sqrt(dimensions)``, so that a learning rate means the same in any dimension.
 Source: Xu et al., 2023, arXiv:2310.02541, sec. 2.
 """
 

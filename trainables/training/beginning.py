@@ -1,4 +1,4 @@
-"""How a cohort of classifiers begins: its data are divided, its networks built, what earlier attempts left is loaded."""
+"""How a cohort of classifiers begins: data are divided, networks built, what earlier attempts have left is loaded."""
 
 from __future__ import annotations
 
