@@ -38,6 +38,9 @@ def dataset(columns, features=None):
     return datasets.Dataset.from_dict(columns, features=features)
 
 
+NO_PICTURES = {"gaussian_images"}  # noise in the shape of images, which is in no range
+
+
 @pytest.mark.parametrize("name", DATA.names())
 def test_loads_the_same_labelled_examples_twice(name, local):
     config = build(DATA.config(name), local.get(name, {}))
@@ -49,7 +52,7 @@ def test_loads_the_same_labelled_examples_twice(name, local):
     assert len(first.inputs) == len(first.labels)
     assert set(first.labels) == set(range(len(first.classes)))
     assert len(first.shape) in (1, 3)
-    if len(first.shape) == 3:
+    if len(first.shape) == 3 and name not in NO_PICTURES:
         assert first.inputs.min() >= 0
         assert first.inputs.max() <= 1
 

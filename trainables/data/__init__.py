@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """A labelled data set as it was read, not yet split or scaled. Images are in [0, 1]."""
+    """A labelled data set as it was read, not yet split or scaled. Images are in [0, 1], unless they are mere noise."""
 
     inputs: Float[np.ndarray, "examples ..."]
     labels: Int[np.ndarray, " examples"]
