@@ -36,7 +36,8 @@ class Run:
         cells: index ``cell``, one column per factor, labels as text.
         trials: trial, cell, phase, point, seed, outcome (last ending, or running, or planned), attempts, seconds
             (of all attempts), error, config, params (dict), then one column per factor.
-        attempts: trial, attempt, started and ended (seconds since 1970; NaN while it runs), seconds, outcome, error.
+        attempts: trial, attempt, started and ended (seconds since 1970; NaN while it runs), seconds, outcome, error,
+            cause (why it failed or was lost, if that is known).
         points: cell, number, point, params (dict), state, values.
         judged: cell, number, step, value, prune; what the scheduler was shown of a point, and said.
         winners: cell, point, params; several rows per cell for a Pareto front.
@@ -199,10 +200,12 @@ def _trials(records: list[Record], cells: pd.DataFrame, params: _Params) -> pd.D
 def _attempts(records: list[Record]) -> pd.DataFrame:
     key = ["trial", "attempt"]
     started = _frame(_of(records, "started"), [*key, "time"]).rename(columns={"time": "started"})
-    ended = _frame(_of(records, *ENDINGS), [*key, "time", "seconds", "kind", "error"])
+    ended = _frame(_of(records, *ENDINGS), [*key, "time", "seconds", "kind", "error", "cause"])
     ended = ended.rename(columns={"time": "ended"}).drop_duplicates(key, keep="last")
     lives = started.drop_duplicates(key, keep="first").merge(ended, on=key, how="left")
-    return lives.assign(outcome=_or(lives.pop("kind"), "running"), error=_or(lives.pop("error"), ""))
+    return lives.assign(
+        outcome=_or(lives.pop("kind"), "running"), error=_or(lives.pop("error"), ""), cause=_or(lives.pop("cause"), "")
+    )
 
 
 def _or(texts: Iterable[Any], missing: str) -> list[str]:

@@ -16,10 +16,14 @@ they were made, which is all that is needed to bring sampler and scheduler back:
 | planned | trial, cell, phase (tune, confirm), point, seed, config |
 | started | trial, attempt |
 | judged | cell, number, step, value, prune (what the scheduler was shown, and said) |
-| done, pruned, diverged, failed, cancelled, lost | trial, attempt, seconds, error |
+| done, pruned, diverged, failed, cancelled, lost | trial, attempt, seconds, error, cause and suspects (below) |
 | told | cell, number, state (COMPLETE, PRUNED, FAIL), values |
 | winner | cell, points [ids]: what is confirmed |
 | confirm | cell, seeds (so many confirm seeds in all from now on), most (the limit of a sequential confirmation) |
+
+``cause`` says why a trial failed or an attempt was lost: error, out of memory, storage, timeout, process died,
+preempted or node lost. ``suspects``, above 1, is the number of trials in a process that was lost, any of which may be
+to blame. Neither is there where it says nothing.
 
 Reports:
 

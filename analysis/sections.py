@@ -30,7 +30,8 @@ def cost(run: Run) -> str:
     gpus = f", {number(spent / 3600 * gpus_per_trial(run.lock), 3)} GPU-hours" if gpus_per_trial(run.lock) else ""
     driver = sum(s for s in run.events["seconds"].tolist() if isinstance(s, int | float) and math.isfinite(s))
     whole = f", {seconds(driver)} from start to end" if driver else ""
-    return f"{count(len(run.trials), 'trial')}{more}, {seconds(spent)} of trial time{gpus}{whole}"
+    lost = f"; {losses(run)}" if losses(run) else ""
+    return f"{count(len(run.trials), 'trial')}{more}, {seconds(spent)} of trial time{gpus}{whole}{lost}"
 
 
 def gpus_per_trial(lock: Mapping[str, Any]) -> float:
@@ -66,6 +67,17 @@ def errors(run: Run) -> list[tuple[str, str, int, str]]:
     rest = ordered[_ERRORS:]
     more = [("...", f"{len(rest)} more messages", sum(n for *_, n, _ in rest), "")] if rest else []
     return ordered[:_ERRORS] + more
+
+
+def losses(run: Run) -> str:
+    """``5 attempts were lost (3 node lost, 2 process died), 2 failed (1 error, 1 out of memory)``; empty if none."""
+    known = run.attempts[run.attempts["cause"] != ""]
+    parts = []
+    for outcome, words in (("lost", "lost and made again"), ("failed", "failed")):
+        causes = known.loc[known["outcome"] == outcome, "cause"].value_counts()
+        listed = ", ".join(f"{number} {plain(cause)}" for cause, number in sorted(causes.to_dict().items()))
+        parts += [f"{count(int(causes.sum()), 'attempt')} {words} ({listed})"] if len(causes) else []
+    return "; ".join(parts)
 
 
 def setup(lock: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from cluster.placement import Sizes
@@ -11,18 +12,21 @@ from cluster.work import Batch, Idle, OpenSink, Source
 from trainables.api import Ending, Outcome
 
 _HERE = "this process"
+_LOOK_S = 0.05  # while the only trials left wait for another attempt
 
 
 def run(source: Source, open_sink: OpenSink, sizes: Sizes | None = None) -> None:
     """Run what ``source`` gives out until it has no more, or is stopping. Without ``sizes`` trials run one by one."""
     traffic = Traffic(source, open_sink, sizes or Sizes(1), remote=False)
     try:
-        while not isinstance(work := traffic.next(_HERE), Idle):
+        while (work := traffic.next(_HERE)) is not Idle.FINISHED:
+            if work is Idle.WAIT:
+                time.sleep(_LOOK_S)
+                continue
             traffic.started(_HERE)
             _run(traffic, Stacked(replace(work, judged=True)))
     finally:
         traffic.settle()
-    assert work is Idle.FINISHED, "waiting for a trial although none is running"
 
 
 def _run(traffic: Traffic, stacked: Stacked) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from cluster.placement import Sizes
 from cluster.work import Batch, Ending, Idle, OpenSink, Source, Work
-from trainables.api import Order, Outcome
+from trainables.api import Cause, Order, Outcome
 
 
 class Traffic:
@@ -46,13 +46,15 @@ class Traffic:
         if isinstance(order, Idle):
             return order
         self._live[place] = {order.trial: order}
-        if (most := self._sizes.most(order)) > 1:
-            self._add_alike(place, most - 1)
+        self._add_alike(place, self._sizes.most(order) - 1)
         orders = tuple(self._live[place].values())
         return Work(orders, self._open_sink, self._source.judges_reports, self._cpus, self._sizes.of(order))
 
     def _add_alike(self, place: str, most: int) -> tuple[Order, ...]:
         live, orders = self._live[place], ()
+        most = min([most, *(order.most - len(live) for order in live.values() if order.most)])
+        if most <= 0:
+            return ()
         idle = max(1, self._sharing - sum(bool(live) for other, live in self._live.items() if other != place))
         with self._guarded():
             orders = tuple(self._source.alike(next(iter(live)), most, self._sharing, idle))
@@ -99,9 +101,10 @@ class Traffic:
         return orders
 
     def end(self, place: str, ending: Ending) -> None:
-        """End what is left in a place."""
-        for trial in list(self._live.get(place, ())):
-            self._end(place, trial, ending)
+        """End what is left in a place; if its process died of something, that may be due to any of its trials."""
+        trials = list(self._live.get(place, ()))
+        for trial in trials:
+            self._end(place, trial, replace(ending, suspects=len(trials)))
 
     def _end(self, place: str, trial: str, ending: Ending) -> None:
         if self._live[place].pop(trial, None):
@@ -112,14 +115,15 @@ class Traffic:
     def _checked(self, ending: Ending) -> Ending:
         """A trial elsewhere that nobody stopped was not cancelled: its trainable raised KeyboardInterrupt."""
         if ending.outcome == Outcome.CANCELLED and self._remote and not self.stopping:
-            return Ending(Outcome.FAILED, f"the trainable raised KeyboardInterrupt: {ending.error}", ending.seconds)
+            text = f"the trainable raised KeyboardInterrupt: {ending.error}"
+            return Ending(Outcome.FAILED, text, ending.seconds, Cause.ERROR)
         return ending
 
     def settle(self) -> None:
         """Close what the backend has left open, and raise what the source has raised."""
         for place in self._live:
-            outcome = Outcome.CANCELLED if self.stopping else Outcome.LOST
-            self.end(place, Ending(outcome, "the process ended before the trial"))
+            outcome, cause = (Outcome.CANCELLED, Cause.NONE) if self.stopping else (Outcome.LOST, Cause.DIED)
+            self.end(place, Ending(outcome, "the process ended before the trial", cause=cause))
         if self._failure:
             raise self._failure
 

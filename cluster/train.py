@@ -15,6 +15,7 @@ from typing import Any
 import ray
 from ray.tune import Trainable
 
+from cluster.failures import cause_of
 from cluster.relay import Relay
 from cluster.work import Batch, Ending, Report, Work
 from trainables.api import Nowhere, Order, Outcome
@@ -51,7 +52,7 @@ class GroupTrial(Trainable):
 
     def _ending(self) -> Ending:
         told: Any = ray.get(self._relay.ending.remote())
-        return told or Ending(Outcome.LOST, self._error)
+        return told or Ending(Outcome.LOST, self._error, cause=cause_of(self._error))
 
     def _run(self) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig

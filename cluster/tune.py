@@ -23,6 +23,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from cluster import placement
+from cluster.failures import cause_of
 from cluster.placement import Resources, Sizes
 from cluster.solo import SoloTrial
 from cluster.traffic import Traffic
@@ -141,8 +142,9 @@ class _Schedule(FIFOScheduler):
         return TrialScheduler.CONTINUE if self._traffic.busy(trial.trial_id) else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        killed = trial.trial_id in self._killed
-        self._traffic.end(trial.trial_id, Ending(Outcome.CANCELLED) if killed else Ending(Outcome.LOST, _why(trial)))
+        error = _why(trial)
+        lost = Ending(Outcome.LOST, error, cause=cause_of(error))
+        self._traffic.end(trial.trial_id, Ending(Outcome.CANCELLED) if trial.trial_id in self._killed else lost)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         self._traffic.end(trial.trial_id, Ending(Outcome.CANCELLED))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from cluster.failures import Loss
 from cluster.work import Ending, Idle, Report
 from sweeps.ledger import LedgerSink
 from sweeps.objective import watched
@@ -21,7 +22,7 @@ from sweeps.progress import Progress
 from sweeps.search import Search
 from sweeps.spec import Sweep
 from sweeps.tensorboard import Board, hparams
-from trainables.api import Metrics, Order, Outcome, Sink, Stage
+from trainables.api import Cause, Metrics, Order, Outcome, Sink, Stage
 
 _SAME_FAILURES = 5  # that end a sweep in which nothing has succeeded
 
@@ -77,8 +78,9 @@ class Driver:
         self._cells = {cell.id: cell for cell in search.cells}
         self._planned: dict[str, Planned] = {}  # the trials in flight
         self._since: dict[str, float] = {}
-        self._errors: Counter[str] = Counter()
-        self._done = 0
+        self._failures: dict[str, set[str]] = {}  # trials by the reason for which they have failed
+        self._reported: set[str] = set()  # trials, until one is done
+        self._succeeded = any(outcome == Outcome.DONE for _, outcome in search.finished())
 
     @property
     def judges_reports(self) -> bool:
@@ -119,6 +121,7 @@ class Driver:
             milestone_steps=self.sweep.scheduler.interval_steps if self.sweep.scheduler.name == "pbt" else 0,
             search_path=str(self.search_path),
             shape=planned.shape,
+            most=self.search.most_together(planned.trial),
             labels={
                 "cell": planned.cell,
                 "point": planned.point_id,
@@ -140,6 +143,8 @@ class Driver:
 
     def reported(self, trial: str, reports: Sequence[Report]) -> bool:
         self.progress.reports(len(reports))
+        if not self._succeeded:
+            self._reported.add(trial)
         return self.search.reported(trial, reports)
 
     def ended(self, trial: str, ending: Ending) -> None:
@@ -148,9 +153,14 @@ class Driver:
         self.search.ended(trial, ending, seconds)
         self.progress.ended(planned.cell, planned.phase, ending.outcome, seconds)
         self._show_best(planned)
-        self._done += ending.outcome == Outcome.DONE
-        if ending.outcome == Outcome.FAILED:
+        self._succeeded |= ending.outcome == Outcome.DONE
+        if self._is_failure(trial, ending):
             self._count_failure(planned, ending)
+
+    def _is_failure(self, trial: str, ending: Ending) -> bool:
+        """A process that dies before the first report of its only trial says as much as an error."""
+        early = ending.outcome == Outcome.LOST and trial not in self._reported
+        return ending.outcome == Outcome.FAILED or (early and Loss(ending.cause, ending.suspects).counts)
 
     def _show_best(self, planned: Planned) -> None:
         study = self.search.studies[planned.cell]
@@ -158,16 +168,31 @@ class Driver:
             self.progress.best(planned.cell, study.told[study.best].values[0], study.asked[study.best])
 
     def _count_failure(self, planned: Planned, ending: Ending) -> None:
-        reason = (ending.error.strip().splitlines() or ["no reason given"])[-1]
-        self._errors[reason] += 1
-        if self._errors[reason] == 1:
-            self.progress.message(f"trial {planned.trial} ({planned.cell}) failed: {reason}")
-        if self._errors[reason] >= _SAME_FAILURES and not self._done and not self.stopping:
+        reason = reason_of(ending)
+        trials = self._failures.setdefault(reason, set())
+        if not trials:
+            self.progress.message(f"trial {planned.trial} ({planned.cell}) failed: {_last_line(ending.error)}")
+        trials.add(planned.trial)
+        if len(trials) >= _SAME_FAILURES and not self._succeeded and not self.stopping:
             self.stopping = True
             self.gave_up = f"the first {_SAME_FAILURES} trials failed for the same reason:\n{ending.error.strip()}"
 
     def stop(self) -> None:
         self.stopping = True
+
+
+def reason_of(ending: Ending) -> str:
+    """What failures of one kind have in common: no numbers, no addresses; nothing of what Ray says of a process."""
+    outside = ending.cause not in (Cause.NONE, Cause.ERROR)
+    return (
+        ending.cause.value
+        if outside
+        else re.sub(r"0x[0-9a-f]+|[-+]?\d[\d.]*(e[-+]?\d+)?", "#", _last_line(ending.error))
+    )
+
+
+def _last_line(error: str) -> str:
+    return (error.strip().splitlines() or ["no reason given"])[-1]
 
 
 @contextlib.contextmanager

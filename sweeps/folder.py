@@ -104,6 +104,9 @@ class Status:
     seconds: float
     started: float
     torn: int
+    causes: Mapping[str, int] = field(
+        default_factory=Counter
+    )  # why attempts failed or were lost, such as "lost: timeout"
 
     @property
     def totals(self) -> Counter[str]:
@@ -122,7 +125,9 @@ def status(run: Path, *, maximize: bool = False) -> Status:
     event = lives[-1]["event"] if lives else "started"
     state = event if event in ("finished", "interrupted") else "running" if _held(run) else "broken off"
     seconds = sum(r.get("seconds", 0.0) for r in lives)
-    return Status(run, state, cells, seconds, lines.records[0]["time"] if lines.records else 0.0, lines.torn)
+    began = lines.records[0]["time"] if lines.records else 0.0
+    causes = Counter(f"{r['kind']}: {r['cause']}" for r in lines.records if r.get("cause"))
+    return Status(run, state, cells, seconds, began, lines.torn, causes)
 
 
 def maximizes(run: Path) -> bool:

@@ -6,12 +6,14 @@ order brings it back to the same state: the same questions to Optuna, the same a
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from analysis.records import CONFIRM_SEED, ENDINGS, Record
-from cluster.failures import should_retry
+from cluster.failures import Loss, decide, is_loss, most_together
 from cluster.placement import fair_share
 from cluster.work import Ending, Idle, Report
 from sweeps import space
@@ -22,7 +24,7 @@ from sweeps.questions import Life, Question, answer, of_current_studies
 from sweeps.space import Cell
 from sweeps.spec import Sweep
 from sweeps.study import CellStudy, budget
-from trainables.api import Outcome
+from trainables.api import Cause, Outcome
 
 
 class Search:
@@ -32,7 +34,7 @@ class Search:
         configs: what there is to know of the configs of the trainable.
         record: takes the kind and the fields of each decision; has to ignore those that it holds already.
         history: the reports of a trial in earlier lives of the run.
-        elapsed_s: seconds of run time so far, over all lives.
+        elapsed_s: seconds of run time so far, over all lives; by this clock trials wait for another attempt, too.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Search:
         *,
         record: Callable[..., None],
         history: Callable[[str], Sequence[Report]] = lambda _: (),
-        elapsed_s: Callable[[], float] = lambda: 0.0,
+        elapsed_s: Callable[[], float] = time.monotonic,
         on_told: Callable[[CellStudy, int], None] = lambda _study, _number: None,
     ) -> None:
         self.sweep, self.cells = sweep, space.cells(sweep)
@@ -57,6 +59,8 @@ class Search:
         self._on_disk: set[str] = set()  # trials whose plan is recorded
         self._queue: deque[str] = deque()
         self._running: set[str] = set()
+        self._losses: dict[str, list[Loss]] = {}  # of each trial since it last began afresh
+        self._not_before: dict[str, float] = {}  # by the clock ``elapsed_s``, of trials that wait for another attempt
         self._ends: dict[str, Record] = {}  # of trials in the ledger that nothing has asked for yet
         self._pruned: set[str] = set()
         self._confirmed: set[str] = set()  # cells whose winners are planned
@@ -78,22 +82,36 @@ class Search:
     def next(self) -> Planned | Idle:
         """The next trial to start. The caller says ``started``, ``reported`` and ``ended`` for it."""
         while True:
-            if self._queue:
-                life = self._lives[self._queue.popleft()]
+            if trial := self._first_ready():
+                life = self._lives[trial]
                 if life.outcome is not None:
                     continue
-                if life.planned.trial not in self._pruned:
+                if trial not in self._pruned:
                     return life.planned
                 self._finish(life, Ending(Outcome.PRUNED), 0.0)
             elif study := self._study_to_ask():
                 self._ask(study)
-            elif self._running:
+            elif self._running or self._queue:
                 return Idle.WAIT
             else:
                 for study in self.studies.values():
                     self._confirm_if_tuned(study)
                 if not self._queue:
                     return Idle.FINISHED
+
+    def _first_ready(self) -> str | None:
+        """Take the first trial out of the queue that need not wait any longer."""
+        ready = next((trial for trial in self._queue if self._is_ready(trial)), None)
+        if ready:
+            self._queue.remove(ready)
+        return ready
+
+    def _is_ready(self, trial: str) -> bool:
+        return trial not in self._not_before or self._elapsed_s() >= self._not_before[trial]
+
+    def most_together(self, trial: str) -> int | None:
+        """How many trials its process may have, itself included; None if any number."""
+        return most_together(self._losses.get(trial, ()))
 
     def alike(self, planned: Planned, most: int, sharing: int = 1, idle: int = 1) -> list[Planned]:
         """More trials to start, which may run stacked with ``planned``: at most so many.
@@ -109,13 +127,20 @@ class Search:
         return found
 
     def _next_alike(self, planned: Planned) -> Planned | None:
-        """From the queue; else from a study that may still propose such a trial, of the same cell if it can be."""
+        """From the queue; else from a study that may still propose such a trial, of the same cell if it can be.
+
+        Trials that have lost a process together may do so again: they meet no others.
+        """
+        together = self.most_together(planned.trial)
         while True:
             for trial in self._queue:
                 life = self._lives[trial]
-                if life.outcome is None and trial not in self._pruned and life.planned.shape == planned.shape:
+                alike = life.planned.shape == planned.shape and self.most_together(trial) == together
+                if alike and life.outcome is None and trial not in self._pruned and self._is_ready(trial):
                     self._queue.remove(trial)
                     return life.planned
+            if together is not None:
+                return None
             able = [s for s in self.studies.values() if s.room and self._able(s) and self._may_propose(s, planned)]
             if not able:
                 return None
@@ -181,6 +206,7 @@ class Search:
         """Count a new attempt and return its number."""
         life = self._lives[trial]
         self._running.add(trial)
+        self._not_before.pop(trial, None)
         if life.attempts and not life.reports:
             life.reports = {report.step: report for report in self._history(trial)}
         life.attempts += 1
@@ -234,11 +260,17 @@ class Search:
 
     def ended(self, trial: str, ending: Ending, seconds: float = 0.0) -> None:
         """Take the end of an attempt. A lost one is queued again, until the retries are used up."""
-        life = self._lives[trial]
-        if ending.outcome == Outcome.LOST and not should_retry(ending, life.attempts, self.sweep.resources.retries):
-            ending = Ending(Outcome.FAILED, ending.error)
+        life, losses = self._lives[trial], self._losses.setdefault(trial, [])
+        if is_loss(ending):
+            losses.append(Loss(ending.cause, ending.suspects))
+        decision = decide(ending, trial, losses, self.sweep.resources.retries)
+        if decision.retry:
+            self._not_before[trial] = self._elapsed_s() + decision.wait_s
+            ending = replace(ending, outcome=Outcome.LOST)
+        elif ending.outcome == Outcome.LOST:
+            ending = replace(ending, outcome=Outcome.FAILED)
         self._finish(life, ending, seconds)
-        if ending.outcome == Outcome.LOST:
+        if decision.retry:
             self._queue.appendleft(trial)
 
     def _finish(self, life: Life, ending: Ending, seconds: float) -> None:
@@ -250,6 +282,8 @@ class Search:
             attempt=life.attempts,
             seconds=round(seconds, 4),
             error=ending.error,
+            **({"cause": ending.cause.value} if ending.cause else {}),
+            **({"suspects": ending.suspects} if ending.suspects > 1 else {}),
             values=dict(life.values),
         )
         self._end(life, ending.outcome)
@@ -259,6 +293,7 @@ class Search:
         if outcome in (Outcome.LOST, Outcome.CANCELLED):
             return
         life.outcome, life.reports = outcome, {}
+        self._losses.pop(life.planned.trial, None)
         for question in self._waiting.get(life.planned.trial, []):
             self._settle(question)
 
@@ -315,6 +350,7 @@ class Search:
                 self._replay_started(self._lives[record["trial"]], record["attempt"])
             elif kind in ENDINGS:
                 self._ends[record["trial"]] = record
+                self._replay_loss(record)
                 self._take_end(record["trial"])
             elif kind == "winner" and self.sweep.search.time_s and record["cell"] not in self._confirmed:
                 self._confirm(self.studies[record["cell"]])
@@ -324,6 +360,11 @@ class Search:
         for life in failed if retry_failed else []:
             self._reopen(life)
         self._queue = deque(t for t, life in self._lives.items() if life.outcome is None)
+
+    def _replay_loss(self, record: Record) -> None:
+        if record["kind"] == Outcome.LOST:
+            loss = Loss(Cause(record.get("cause", Cause.DIED)), record.get("suspects", 1))
+            self._losses.setdefault(record["trial"], []).append(loss)
 
     def _replay_started(self, life: Life, attempt: int) -> None:
         life.attempts = attempt

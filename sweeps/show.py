@@ -97,6 +97,8 @@ def status(s: Status) -> RenderableType:
         cells.add_row(*map(escape, [*row, ", ".join(cell.winners) or "-"]))
     torn = f"; {s.torn} torn line dropped" if s.torn else ""
     facts = [("run", str(s.run)), ("state", f"{s.state}{torn}"), ("trials", _states(s.totals) or "none")]
+    causes = ", ".join(f"{number} {cause}" for cause, number in sorted(s.causes.items()))
+    facts += [("attempts", causes)] if causes else []
     return Group(_facts([*facts, ("run time", duration(s.seconds))]), cells)
 
 

@@ -84,6 +84,19 @@ class Outcome(StrEnum):
     LOST = "lost"  # its process died; can always go on
 
 
+class Cause(StrEnum):
+    """Why an attempt failed or was lost."""
+
+    NONE = ""
+    ERROR = "error"  # the trainable raised, or reported something that is no metric
+    MEMORY = "out of memory"  # of the process, the machine or the GPU
+    STORAGE = "storage"  # a report could not be written: the disk is full, read-only or gone
+    TIMEOUT = "timeout"  # it neither reported nor pulsed for too long
+    DIED = "process died"
+    PREEMPTED = "preempted"  # its machine or its process was asked to leave
+    NODE = "node lost"
+
+
 class Diverged(Exception):  # noqa: N818 - it is an ending, and often no error
     """Raise it to end a trial whose numbers are no longer finite."""
 
@@ -95,6 +108,8 @@ class Ending:
     outcome: Outcome
     error: str = ""
     seconds: float | None = None  # that it took, its share of those that several trials took together; None: unknown
+    cause: Cause = Cause.NONE
+    suspects: int = 1  # trials of the process, any of which may be the cause; 1: it was this one
 
 
 @dataclass(frozen=True)
@@ -127,6 +142,7 @@ class Order:
     milestones: str = ""  # folder for the states that other trials may start from
     milestone_steps: int = 0  # one whenever this many more steps are reported; 0: none
     shape: str = ""  # the same for trials that can be stacked
+    most: int | None = None  # trials that it may share a process with, itself included; None: any number
     labels: Mapping[str, Any] = field(default_factory=dict)  # cell, point, phase, ...: for whoever watches
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from trainables import registry
 from trainables.ambient import ambient, reuse_freed_memory
 from trainables.api import Ending, Metrics, Order, Outcome, Reports, Sink
 from trainables.checkpoint import Pace
+from trainables.endings import is_out_of_memory
 from trainables.member import Member
 from trainables.reading import ReportError
 from trainables.registry import TrainableError
@@ -267,12 +267,3 @@ def _stacks(order: Order) -> bool:
     with contextlib.suppress(TrainableError):  # one that cannot be found fails each trial
         return registry.find(order.trainable, order.search_path or ".").stacks
     return False
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a process or a GPU had no more memory to give. The GPU's unused memory is then given back."""
-    torch = sys.modules.get("torch")
-    if torch and isinstance(error, torch.OutOfMemoryError):
-        torch.cuda.empty_cache()
-        return True
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)

@@ -5,24 +5,18 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from trainables import pictures
-from trainables.api import Diverged, Ending, Metrics, Order, Outcome, Sink, State
+from trainables.api import Cause, Diverged, Ending, Metrics, Order, Outcome, Sink, State
 from trainables.artifacts import artifact
 from trainables.checkpoint import CheckpointError, load, load_file, plain, save
-from trainables.config import ConfigError
+from trainables.endings import ending_of
 from trainables.reading import ReportError, read_report
-from trainables.registry import TrainableError
 from trainables.seeding import Streams
-
-_LONGEST_TRACE = 20_000  # characters
-_OURS = ("trainables.cohort", "trainables.registry", __name__)
 
 
 class Context:
@@ -210,9 +204,8 @@ class Member:
         missing = [name for name in names if name not in self._seen]
         if missing and self._leads and self.trial.restored is None:
             reported = ", ".join(sorted(self._seen)) or "nothing"
-            return Ending(
-                Outcome.FAILED, f"{self.order.trainable}: never reported {missing[0]!r}; it reported {reported}"
-            )
+            text = f"{self.order.trainable}: never reported {missing[0]!r}; it reported {reported}"
+            return Ending(Outcome.FAILED, text, cause=Cause.ERROR)
         try:
             if self.order.keep_checkpoint:
                 self.save()
@@ -222,16 +215,7 @@ class Member:
 
     def raised(self, error: BaseException) -> Ending:
         """How a trainable has ended that raised."""
-        match error:
-            case Diverged():
-                return Ending(Outcome.DIVERGED, str(error))
-            case KeyboardInterrupt():
-                return Ending(Outcome.CANCELLED, "interrupted")
-            case TrainableError() | ReportError():
-                return Ending(Outcome.FAILED, str(error))
-            case ConfigError() | CheckpointError():
-                return Ending(Outcome.FAILED, f"{self.order.trainable}: {error}")
-        return Ending(Outcome.FAILED, trace(error))
+        return ending_of(error, self.order.trainable)
 
     def close(self, outcome: Outcome, error: str = "") -> None:
         """End it between two reports. A cancelled one keeps the newest state that was offered."""
@@ -256,12 +240,3 @@ class Member:
         if self._folder and ending.outcome in (Outcome.DONE, Outcome.DIVERGED, Outcome.PRUNED) and not kept:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._sink.close(ending.outcome)
-
-
-def trace(error: BaseException) -> str:
-    """The trace from where the code of the trainable begins."""
-    frame: TracebackType | None = error.__traceback__
-    while frame and frame.tb_frame.f_globals.get("__name__") in _OURS:
-        frame = frame.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frame))
-    return text if len(text) <= _LONGEST_TRACE else f"...{text[-_LONGEST_TRACE:]}"

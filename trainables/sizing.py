@@ -11,7 +11,7 @@ from typing import Any
 from trainables import registry
 from trainables.ambient import ambient
 from trainables.api import Nowhere, Order
-from trainables.cohort import is_out_of_memory
+from trainables.endings import is_out_of_memory
 from trainables.member import Context
 
 SMALLEST = 8  # that is worth a trial run; fewer are stacked as they are

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import Folder, lock, noisy, sweep
 
+from analysis import sections
 from analysis.frames import compact, compacted_records, last_attempts, load
 from analysis.records import COMPACTED, DECISIONS, SEGMENTS, LedgerError, encode, read_segments
 
@@ -318,3 +319,25 @@ def test_ten_thousand_trials_load_in_seconds(tmp_path):
     start = time.perf_counter()
     assert len(load(tmp_path).reports) == 500_000
     assert time.perf_counter() - start < 20
+
+
+def test_causes_are_known_by_attempt_and_said_with_the_cost(tmp_path):
+    folder = Folder(tmp_path, lock({}))
+    folder.decide("cell", cell="c", levels={})
+    folder.plan("t")
+    causes = [
+        ("lost", "node lost"),
+        ("lost", "out of memory"),
+        ("lost", "node lost"),
+        ("failed", "error"),
+        ("done", ""),
+    ]
+    for attempt, (kind, cause) in enumerate(causes, start=1):
+        folder.decide("started", trial="t", attempt=attempt)
+        known = {"cause": cause} if cause else {}
+        folder.decide(kind, trial="t", attempt=attempt, seconds=1.0, error="", **known)
+    run = load(tmp_path)
+    assert run.attempts["cause"].tolist() == [cause for _, cause in causes]
+    said = "3 attempts lost and made again (1 out of memory, 2 node lost); 1 attempt failed (1 error)"
+    assert sections.losses(run) == said
+    assert sections.cost(run).endswith(said)

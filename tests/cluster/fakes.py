@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cluster.failures import should_retry
+from cluster.failures import Loss, decide, is_loss, most_together
 from cluster.placement import fair_share
 from cluster.work import Ending, Idle, Report
 from trainables.api import Metrics, Order, Outcome
@@ -53,7 +53,7 @@ class FakeSource:
 
     def alike(self, trial: str, most: int, sharing: int = 1, idle: int = 1) -> Sequence[Order]:
         like = self.given[trial]
-        same = [order for order in self.orders if order.shape and order.shape == like.shape]
+        same = [o for o in self.orders if o.shape and (o.shape, o.most) == (like.shape, like.most)]
         taken = same[: min(most, fair_share(1 + len(same), most + 1, sharing, idle) - 1)]
         self.orders = [order for order in self.orders if order not in taken]
         return [self._give(order) for order in taken]
@@ -75,9 +75,11 @@ class FakeSource:
         self.events.append(("ended", trial))
         self.endings.setdefault(trial, []).append(ending)
         self.running -= 1
-        if should_retry(ending, len(self.endings[trial]), self.retries):
+        losses = [Loss(ending.cause, ending.suspects) for ending in self.endings[trial] if is_loss(ending)]
+        if decide(ending, trial, losses, self.retries).retry:
             order = self.given[trial]
-            self.orders.insert(0, replace(order, attempt=order.attempt + 1))
+            again = replace(order, attempt=order.attempt + 1, most=most_together(losses))
+            self.orders.insert(0, again)
 
     def outcomes(self, trial: str) -> list[Outcome]:
         return [ending.outcome for ending in self.endings[trial]]

@@ -11,7 +11,7 @@ from cluster.work import Ending, Idle, Report
 from sweeps.planner import Configs, Planned
 from sweeps.search import Search
 from sweeps.spec import Sweep
-from trainables.api import Outcome
+from trainables.api import Cause, Outcome
 
 Answer = Callable[[Planned], Sequence[float] | Outcome]
 
@@ -46,9 +46,11 @@ class Life:
     started: list[Planned] = field(default_factory=list)
     configs: Configs = field(default_factory=lambda: Configs(resolve=lambda config: config))
     groups: list[list[Planned]] = field(default_factory=list)  # what was given out to be stacked
+    now: float = 0.0  # stands still, except where nothing runs and all wait
+    deadly: Callable[[Planned], bool] = lambda _: False  # who takes its whole process along
 
     def __post_init__(self) -> None:
-        self.search = Search(self.sweep, self.configs, record=self._record)
+        self.search = Search(self.sweep, self.configs, record=self._record, elapsed_s=lambda: self.now)
         for cell in self.search.cells:
             signature = self.search.studies[cell.id].signature
             self.records.append({"kind": "cell", "cell": cell.id, "search": signature})
@@ -67,6 +69,8 @@ class Life:
                 self.search.started(planned.trial)
             elif running:
                 self._finish(running.pop(0))
+            elif planned is Idle.WAIT:
+                self.now += 0.1
             else:
                 assert planned is Idle.FINISHED
                 break
@@ -76,13 +80,22 @@ class Life:
 
     def run_groups(self, most: int = 512, sharing: int = 1) -> Life:
         """Run to the end in groups of at most ``most``, of which the members end in the order of their places."""
-        while not isinstance(first := self.search.next(), Idle):
-            self.groups.append([first, *self.search.alike(first, most - 1, sharing)])
-            self.started += self.groups[-1]
-            for planned in self.groups[-1]:
+        while (first := self.search.next()) is not Idle.FINISHED:
+            if first is Idle.WAIT:
+                self.now += 0.1
+                continue
+            together = min(most, self.search.most_together(first.trial) or most)
+            group = [first, *(self.search.alike(first, together - 1, sharing) if together > 1 else ())]
+            self.groups.append(group)
+            self.started += group
+            for planned in group:
                 self.search.started(planned.trial)
-            for planned in self.groups[-1]:
-                self._finish(planned)
+            dead = Ending(Outcome.LOST, "gone", cause=Cause.DIED, suspects=len(group))
+            for planned in group:
+                if any(map(self.deadly, group)):
+                    self.search.ended(planned.trial, dead, 0.5)
+                else:
+                    self._finish(planned)
         return self
 
     def _finish(self, planned: Planned) -> None:
@@ -98,7 +111,9 @@ class Life:
     def resumed(self, upto: int | None = None, **changes: Any) -> Life:
         """A new life that replays the first ``upto`` records, of another sweep if there are changes."""
         tree = self.sweep.model_dump(exclude_defaults=True) | changes
-        life = Life(Sweep.model_validate(tree) if changes else self.sweep, self.answer, configs=self.configs)
+        life = Life(
+            Sweep.model_validate(tree) if changes else self.sweep, self.answer, configs=self.configs, deadly=self.deadly
+        )
         life.search.replay(self.records[:upto])
         return life
 

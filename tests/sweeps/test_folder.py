@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import io
 
-from sweeps import folder
+import pytest
+from rich.console import Console
+
+from sweeps import folder, show
 from sweeps.ledger import Ledger, RunError
 
 
@@ -55,3 +58,15 @@ def test_status_counts_each_trial_once_by_its_last_state(tmp_path):
     with Ledger(run).open() as ledger:
         ledger.record("run", event="finished", seconds=12.5, cells=["c"])
     assert (folder.status(run).state, folder.status(run).seconds) == ("finished", 12.5)
+
+
+def test_status_counts_why_attempts_were_lost_and_failed(tmp_path):
+    with Ledger(tmp_path).open() as ledger:
+        for attempt, (kind, cause) in enumerate([("lost", "node lost"), ("lost", "node lost"), ("failed", "error")]):
+            ledger.record(kind, trial="a", attempt=attempt, seconds=1, error="", cause=cause)
+        ledger.record("done", trial="b", attempt=1, seconds=1, error="")
+    found = folder.status(tmp_path)
+    assert found.causes == {"lost: node lost": 2, "failed: error": 1}
+    console = Console(width=100, file=io.StringIO())
+    console.print(show.status(found))
+    assert "1 failed: error, 2 lost: node lost" in console.file.getvalue()

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from sweeps_for_tests import Life, loss, sweep
 
+from sweeps.planner import Configs
 from sweeps.search import CONFIRM_SEED
 from trainables.api import Outcome
 
@@ -112,6 +113,49 @@ def test_lost_trials_are_tried_again_until_the_retries_are_used_up():
     assert set(per_trial.values()) == {3}
     assert {r["attempt"] for r in life.of_kind("started")} == {1, 2, 3}
     assert len(life.of_kind("failed")) == len(per_trial)
+
+
+def test_who_waits_for_another_attempt_holds_up_no_other():
+    first: list[str] = []
+
+    def answer(planned):
+        if planned.trial in first or len(first) >= 2:
+            return loss(planned)
+        first.append(planned.trial)
+        return Outcome.LOST
+
+    life = Life(sweep(**ONE_CELL), answer).run()
+    again = [n for n, trial in enumerate(life.trials) if trial in life.trials[:n]]
+    assert again == [6, 7], "after the six points, of which none had to wait"
+    assert life.now >= 0.5
+    assert len(life.of_kind("done")) == 6
+
+
+STACKING = Configs(resolve=lambda config: config, shape=lambda _: "s")
+MANY = {"search": {"sampler": "random", "points": 40}, "seeds": {"tune": 1, "confirm": 0}}
+
+
+@pytest.mark.parametrize("number", [0, 17, 39])
+def test_who_takes_its_process_along_is_found_out_and_nobody_else_fails(number):
+    guilty = Life(sweep(**ONE_CELL | MANY), configs=STACKING).run().trials[number]
+    life = Life(sweep(**ONE_CELL | MANY), configs=STACKING, deadly=lambda planned: planned.trial == guilty)
+    life.run_groups(most=32)
+    assert [record["trial"] for record in life.of_kind("failed")] == [guilty]
+    assert len({record["trial"] for record in life.of_kind("done")}) == 39
+    attempts = Counter(life.trials)
+    assert attempts[guilty] <= 5 + 3, "halved down to one, and three attempts alone"
+    assert max(n for trial, n in attempts.items() if trial != guilty) <= 6
+    (failed,) = life.of_kind("failed")
+    assert (failed["cause"], failed["error"]) == ("process died", "gone")
+
+
+@pytest.mark.parametrize("stop", [1, 7, 11])
+def test_losses_count_on_after_the_driver_was_killed(stop):
+    first = Life(sweep(**ONE_CELL, resources={"retries": 2}), lambda _: Outcome.LOST).run(trials=stop)
+    again = first.resumed().run()
+    lost = Counter(record["trial"] for life in (first, again) for record in life.of_kind("lost"))
+    assert len(lost) == len(again.of_kind("failed")) == 6
+    assert set(lost.values()) == {2}, "and not two in each life"
 
 
 def test_front_of_two_objectives_is_confirmed():
