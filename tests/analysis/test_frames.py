@@ -338,6 +338,6 @@ def test_causes_are_known_by_attempt_and_said_with_the_cost(tmp_path):
         folder.decide(kind, trial="t", attempt=attempt, seconds=1.0, error="", **known)
     run = load(tmp_path)
     assert run.attempts["cause"].tolist() == [cause for _, cause in causes]
-    said = "3 attempts lost and made again (1 out of memory, 2 node lost); 1 attempt failed (1 error)"
+    said = "3 attempts lost and made again (2 node lost, 1 out of memory); 1 attempt failed (1 error)"
     assert sections.losses(run) == said
     assert sections.cost(run).endswith(said)
