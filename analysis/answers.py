@@ -79,6 +79,11 @@ def places(table: list[Row], metric: str) -> int:
 
 def sentence(run: Run, table: list[Row]) -> str:
     """The answer in one or two sentences, no surer than the intervals."""
+    if run.simulated:
+        return (
+            "SIMULATED: nothing was trained. Curves are made up or played again and times are virtual: this says how "
+            "such a sweep runs, and answers nothing."
+        )
     target = answer_metric(run)
     if target is None:
         return "The sweep names no objective, so there is no best cell."

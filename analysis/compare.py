@@ -94,10 +94,12 @@ def compare(runs: Mapping[str, Run], metrics: Sequence[str] = (), margin: float 
         margin: the largest difference that does not matter, in units of the metric.
 
     Raises:
-        LedgerError: fewer than two runs, no cell in common, or a metric that none of them has reported.
+        LedgerError: fewer than two runs, one that is simulated, no cell in common, or a metric that none has reported.
     """
     if len(runs) < 2:
         raise LedgerError(f"a comparison needs two runs, got {', '.join(runs) or 'none'}")
+    if made_up := [name for name, run in runs.items() if run.simulated]:
+        raise LedgerError(f"{made_up[0]}: simulated, so there is nothing to compare")
     (_, first), *others = runs.items()
     chosen = list(metrics) or _metrics(first)
     _refuse_unknown(chosen, runs)

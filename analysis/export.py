@@ -32,6 +32,11 @@ FORMATS = ("parquet", "csv")
 
 def tables(run: Run) -> dict[str, pd.DataFrame]:
     """Every frame of a run without dictionaries or lists in it; see the top of this file."""
+    found = _tables(run)
+    return {name: frame.assign(simulated=True) for name, frame in found.items()} if run.simulated else found
+
+
+def _tables(run: Run) -> dict[str, pd.DataFrame]:
     return {
         "cells": run.cells.reset_index(),
         "trials": _with_params(run.trials).assign(config=[_json(config) for config in run.trials["config"]]),
@@ -41,7 +46,7 @@ def tables(run: Run) -> dict[str, pd.DataFrame]:
         "judged": run.judged,
         "reports": run.reports,
         "notes": run.notes.assign(value=[_json(value) for value in run.notes["value"]]),
-        "events": run.events,
+        "events": run.events.drop(columns="simulated", errors="ignore"),
     }
 
 

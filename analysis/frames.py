@@ -44,7 +44,7 @@ class Run:
         looks: cell, seeds, most; the confirm seeds that a cell was given round by round, of at most so many.
         reports: trial, step, metric, value; see the rule above. Sorted by trial, step and metric.
         notes: trial, key, value; the last note of each key.
-        events: event, seconds, time; the lives of the driver.
+        events: event, seconds, time, simulated (True or missing); the lives of the driver.
         torn: lines that were cut off by a kill.
         code: digest of the source files that it runs; empty if they were not kept.
         path: where it was read; of several folders, the first.
@@ -65,6 +65,11 @@ class Run:
     events: pd.DataFrame
     torn: int
     code: str
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its reports are made up, so that it says nothing about its question."""
+        return "simulated" in self.events and bool((self.events["simulated"] == True).any())  # noqa: E712
 
 
 def load(run: Path) -> Run:
@@ -91,7 +96,7 @@ def load(run: Path) -> Run:
         looks=_looks(records),
         reports=_reports(raw[raw["kind"] == "report"], _ends(records)),
         notes=_notes(raw[raw["kind"] == "note"]),
-        events=_frame(_of(records, "run"), ["event", "seconds", "time"]),
+        events=_frame(_of(records, "run"), ["event", "seconds", "time", "simulated"]),
         torn=decisions.torn + sum(torn.values()),
         code=_code(run),
     )

@@ -51,6 +51,7 @@ def _refuse_strangers(runs: Mapping[str, Run]) -> None:
         "sweep": lambda run: str(run.lock.get("sweep", "")),
         "trainable": lambda run: str(run.lock.get("trainable", "")),
         "code": lambda run: run.code,
+        "trials": lambda run: "simulated" if run.simulated else "real",
     }
     (name, first), *others = runs.items()
     for kind, of in kinds.items():

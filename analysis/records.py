@@ -10,7 +10,7 @@ they were made, which is all that is needed to bring sampler and scheduler back:
 
 | kind | fields |
 |---|---|
-| run | event (started, resumed, interrupted, finished), seconds (of this life of the driver, at its end) |
+| run | event (started, resumed, interrupted, finished), seconds (of this life, at its end), simulated (see below) |
 | cell | cell (id), levels {factor: label} |
 | asked | cell, number (of the point in its study), point (id), params {nuisance: value} |
 | planned | trial, cell, phase (tune, confirm), point, seed, config |
@@ -24,6 +24,8 @@ they were made, which is all that is needed to bring sampler and scheduler back:
 ``cause`` says why a trial failed or an attempt was lost: error, out of memory, storage, timeout, process died,
 preempted or node lost. ``suspects``, above 1, is the number of trials in a process that was lost, any of which may be
 to blame. Neither is there where it says nothing.
+
+Where a run has ``simulated: true`` nothing was trained: reports are made up or played again, and times are virtual.
 
 Reports:
 

@@ -46,6 +46,7 @@ class Summary:
     verdicts: tuple[tuple[str, str, str], ...]  # verdict, claim, effect or reason
     threats: tuple[tuple[str, str], ...]  # what kind, and the finding
     cost: str
+    simulated: bool = False  # nothing was trained
 
 
 def summary(run: Run) -> Summary:
@@ -66,6 +67,7 @@ def _summary(run: Run, table: list[Row], judged: list[Verdict]) -> Summary:
         verdicts=tuple((v.verdict, plain(v.claim.name), _finding(v)) for v in judged),
         threats=tuple((threat.kind, threat.text) for threat in threats(run, table)),
         cost=sections.cost(run),
+        simulated=run.simulated,
     )
 
 
@@ -109,10 +111,15 @@ def publish(run: Run, folder: Path) -> Summary:
     _save(folder / "report.md", _environment().get_template("report.md.jinja").render(context))
     _save(folder / "answer.csv", sections.answer_frame(run, table).to_csv(index=False))
     _save(folder / "trials.csv", sections.trials_frame(run).to_csv(index=False))
-    _save(folder / "answer.tex", latex.table(said.header, said.table, wide=1, label="answer"))
-    _save(folder / "claims.tex", latex.table(("verdict", "claim", "finding"), said.verdicts, wide=2, label="claims"))
+    if not run.simulated:  # of which nothing belongs into a paper
+        _save_tables(said, folder)
     _save(folder / PAGE, _environment().get_template("report.html.jinja").render(context))
     return said
+
+
+def _save_tables(said: Summary, folder: Path) -> None:
+    _save(folder / "answer.tex", latex.table(said.header, said.table, wide=1, label="answer"))
+    _save(folder / "claims.tex", latex.table(("verdict", "claim", "finding"), said.verdicts, wide=2, label="claims"))
 
 
 def _save(path: Path, text: str) -> None:

@@ -137,7 +137,12 @@ def answer_frame(run: Run, table: list[Row]) -> pd.DataFrame:
                 f"{metric} seeds": found.count,
             }
         records.append(record)
-    return pd.DataFrame.from_records(records)
+    return _marked(pd.DataFrame.from_records(records), run)
+
+
+def _marked(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Tables lead a life of their own, so those of a simulated run say in every row what they are."""
+    return frame.assign(simulated=True) if run.simulated else frame
 
 
 def trials_frame(run: Run) -> pd.DataFrame:
@@ -146,7 +151,7 @@ def trials_frame(run: Run) -> pd.DataFrame:
     metrics = sorted(run.reports["metric"].unique())
     worth = pd.DataFrame({m: values(run, m) for m in metrics}).reindex(run.trials["trial"]).set_axis(run.trials.index)
     frame = run.trials.drop(columns=["params", "config"])
-    return beside(beside(frame, chosen, "nuisance"), worth, "metric")
+    return _marked(beside(beside(frame, chosen, "nuisance"), worth, "metric"), run)
 
 
 def diagnostics(run: Run) -> list[str]:

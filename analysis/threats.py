@@ -36,6 +36,7 @@ def threats(run: Run, rows: list[Row]) -> list[Threat]:
     return [
         Threat(kind, text)
         for kind, found in (
+            ("simulated", _simulated(run)),
             ("unfinished", _progress(run)),
             ("missing cells", _missing(rows)),
             ("few seeds", _few(rows)),
@@ -49,6 +50,11 @@ def threats(run: Run, rows: list[Row]) -> list[Threat]:
         )
         for text in found
     ]
+
+
+def _simulated(run: Run) -> Iterator[str]:
+    if run.simulated:
+        yield "No number, figure or table of this run is a measurement. Nothing in it may be cited or compared."
 
 
 def _progress(run: Run) -> Iterator[str]:

@@ -74,7 +74,8 @@ def write_report(target: Path) -> None:
         said = report.publish(load(target), target / "report")
     out.print(show.answer(said))
     say(f"report: {target / 'report' / report.PAGE}")
-    say(f"curves: assay tensorboard {target}")
+    if not said.simulated:
+        say(f"curves: assay tensorboard {target}")
 
 
 def compare(
@@ -200,6 +201,8 @@ def tensorboard(
     from sweeps.tensorboard_cells import Means
 
     target = folder.find(run, runs or folder.default_runs())
+    if folder.status(target).simulated:
+        fail(f"{target}: simulated, so there are no curves to look at")
     means, free = Means(target / "tensorboard"), server.free_port(port)
     refresh = _whenever_grown(target, means)
     refresh()

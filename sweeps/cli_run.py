@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,10 +13,36 @@ from sweeps.cli_sweep import checked
 from sweeps.console import Concurrent, Run, Runs, Scale, Sets, Sweep, err, fail, out, say
 
 if TYPE_CHECKING:
+    from cluster.world import World
     from sweeps.resolve import Resolved
     from sweeps.run import Options
 
-Inline = Annotated[bool, typer.Option("--inline", help="One trial after the other in this process, without Ray.")]
+Inline = Annotated[
+    bool, typer.Option("--inline", help="One trial after the other in this process, without Ray: --backend inline.")
+]
+Backend = Annotated[
+    Literal["ray", "inline", "simulated"] | None,
+    typer.Option(
+        "--backend",
+        help="Where trials run: on Ray, in this process, or nowhere: simulated with made-up learning curves, in "
+        "virtual time on as many machines as --world says.",
+    ),
+]
+Worlds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--world",
+        metavar="KEY=VALUE",
+        help="Of a simulated run, such as nodes=1000, cpus=8 or node_hours=50, or a YAML file of such keys; "
+        "repeatable. --world help lists them.",
+    ),
+]
+Curves = Annotated[
+    str | None,
+    typer.Option(
+        "--curves", metavar="RUN", help="Simulate with the learning curves of this run, not with made-up ones."
+    ),
+]
 Address = Annotated[
     str | None, typer.Option("--address", help="A Ray cluster to join. By default $RAY_ADDRESS, or none.")
 ]
@@ -34,11 +61,14 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     scale: Scale = None,
     sets: Sets = None,
     into: Annotated[str | None, typer.Option("--into", metavar="RUN", help="Run what this run lacks, into it.")] = None,
+    backend: Backend = None,
     inline: Inline = False,
     address: Address = None,
     concurrent: Concurrent = None,
     storage: Storage = None,
     allow_code_change: AllowCode = False,
+    worlds: Worlds = None,
+    curves: Curves = None,
     runs: Runs = None,
 ) -> None:
     """Run a sweep: tune every cell, confirm each winner on fresh seeds, write the report."""
@@ -46,25 +76,66 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     from sweeps.run import Options, create, make_plan
 
     resolved, root = checked(sweep, scale, sets), runs or folder.default_runs()
+    world = _world(backend, worlds, curves and str(folder.find(curves, root)))
+    _check_backend(backend, inline=inline)
+    if world and storage:
+        fail("--optuna-storage: got a simulated run, expected a real one; its values are made up")
     options = Options(
+        backend=backend or "",
         inline=inline,
         address=address,
         concurrent=concurrent,
         optuna_storage=storage,
         allow_code_change=allow_code_change,
     )
-    made = make_plan(resolved, root, options)
+    made = make_plan(resolved, root, replace(options, concurrent=_at_once(world, resolved, concurrent)))
     out.print(show.plan(made))
     if exceeded := made.exceeded():
         fail(*exceeded)
     if into is None:
-        _drive(create(resolved, root), options)
+        _drive(create(resolved, root, world), options)
     else:
         _drive(folder.find(into, root), options, resolved)
 
 
-def resume(
+def _check_backend(backend: str | None, *, inline: bool) -> None:
+    if inline and backend not in (None, "inline"):
+        fail(f"--inline: means --backend inline, got --backend {backend} too")
+
+
+def _world(backend: str | None, worlds: list[str] | None, curves: str | None) -> World | None:
+    """What a simulated run is simulated on; None for a real one."""
+    if "help" in (worlds or ()):
+        from cluster.world import World
+        from sweeps import show
+        from trainables.explain import fields
+
+        out.print(show.fields("--world", fields(World)))
+        raise SystemExit(0)
+    if backend == "simulated":
+        from sweeps import simulation
+
+        if curves and folder.status(Path(curves)).simulated:
+            fail(f"--curves: got {curves}, which is simulated; expected a run that has trained something")
+        return simulation.world(worlds or (), curves)
+    if worlds or curves:
+        fail(f"{'--world' if worlds else '--curves'}: is for --backend simulated, got --backend {backend or 'ray'}")
+    return None
+
+
+def _at_once(world: World | None, resolved: Resolved, concurrent: int | None) -> int | None:
+    """How many trials run at a time, if that is not what fits on this machine."""
+    if world is None:
+        return concurrent
+    from cluster.simulated import places
+
+    resources = resolved.sweep.resources
+    return len(places(resources, world, concurrent or resources.concurrent))
+
+
+def resume(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     run: Run,
+    backend: Backend = None,
     inline: Inline = False,
     address: Address = None,
     concurrent: Concurrent = None,
@@ -76,7 +147,8 @@ def resume(
     """Go on with a run that was stopped, killed or cut off. What is done is never run again."""
     from sweeps.run import Options
 
-    options = Options(inline, address, concurrent, storage, allow_code_change, retry_failed)
+    _check_backend(backend, inline=inline)
+    options = Options(inline, address, concurrent, storage, allow_code_change, retry_failed, backend or "")
     _drive(folder.find(run, runs or folder.default_runs()), options)
 
 

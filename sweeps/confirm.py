@@ -28,6 +28,8 @@ def confirm(
         asked: the limit; None means the one that the sweep or an earlier call has declared.
     """
     found, seeds = load(run), resolve.load(run / LOCK_FILE).sweep.seeds
+    if found.simulated:
+        raise RunError(f"{run}: simulated, so its claims are not judged, and more seeds would decide nothing")
     first, most = seeds.confirm, _limit(found, seeds, asked)
     if not len(found.events) or found.events["event"].iloc[-1] != "finished":
         if (state := drive(run, options)) != "finished":

@@ -70,9 +70,17 @@ class OpenSinks:
 class Driver:
     """The ``Source`` of a run."""
 
-    def __init__(self, sweep: Sweep, run: Path, search: Search, progress: Progress, search_path: Path) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        run: Path,
+        search: Search,
+        progress: Progress,
+        search_path: Path,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.sweep, self.run, self.search, self.progress = sweep, run.resolve(), search, progress
-        self.search_path = search_path.resolve()
+        self.search_path, self._clock = search_path.resolve(), clock
         self.stopping = False
         self.gave_up = ""  # why, if the driver itself asked for the end
         self._cells = {cell.id: cell for cell in search.cells}
@@ -98,7 +106,7 @@ class Driver:
 
     def _give(self, planned: Planned) -> Order:
         self._planned[planned.trial] = planned
-        self._since[planned.trial] = time.monotonic()
+        self._since[planned.trial] = self._clock()
         return self._order(planned, self.search.started(planned.trial))
 
     def _order(self, planned: Planned, attempt: int) -> Order:
@@ -138,7 +146,7 @@ class Driver:
         return str(self._milestones / trial / f"checkpoint-{step}.pt")
 
     def started(self, trial: str) -> None:
-        self._since[trial] = time.monotonic()
+        self._since[trial] = self._clock()
         self.progress.started(self._planned[trial].cell, self._planned[trial].phase)
 
     def reported(self, trial: str, reports: Sequence[Report]) -> bool:
@@ -149,7 +157,7 @@ class Driver:
 
     def ended(self, trial: str, ending: Ending) -> None:
         planned, since = self._planned.pop(trial), self._since.pop(trial)
-        seconds = time.monotonic() - since if ending.seconds is None else ending.seconds
+        seconds = self._clock() - since if ending.seconds is None else ending.seconds
         self.search.ended(trial, ending, seconds)
         self.progress.ended(planned.cell, planned.phase, ending.outcome, seconds)
         self._show_best(planned)

@@ -107,6 +107,11 @@ class Status:
     causes: Mapping[str, int] = field(
         default_factory=Counter
     )  # why attempts failed or were lost, such as "lost: timeout"
+    simulated: bool = False  # nothing was trained
+
+    @property
+    def words(self) -> str:
+        return f"simulated, {self.state}" if self.simulated else self.state
 
     @property
     def totals(self) -> Counter[str]:
@@ -127,7 +132,8 @@ def status(run: Path, *, maximize: bool = False) -> Status:
     seconds = sum(r.get("seconds", 0.0) for r in lives)
     began = lines.records[0]["time"] if lines.records else 0.0
     causes = Counter(f"{r['kind']}: {r['cause']}" for r in lines.records if r.get("cause"))
-    return Status(run, state, cells, seconds, began, lines.torn, causes)
+    simulated = any(r.get("simulated") for r in lives)
+    return Status(run, state, cells, seconds, began, lines.torn, causes, simulated)
 
 
 def maximizes(run: Path) -> bool:

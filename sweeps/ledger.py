@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -45,8 +45,9 @@ def identity(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
 class Ledger:
     """The decisions of one run: an append-only file with a single writer."""
 
-    def __init__(self, run: Path) -> None:
-        self.run = run
+    def __init__(self, run: Path, now: Callable[[], float] = time.time) -> None:
+        """``now``: seconds since 1970, of the records."""
+        self.run, self._now = run, now
         self._lock = FileLock(run / DRIVER_LOCK)
         self._seen: set[tuple[Any, ...]] = set()
         self._searches: dict[str, str] = {}  # cell -> signature of its last study
@@ -85,7 +86,7 @@ class Ledger:
 
     def record(self, kind: str, **fields: Any) -> None:
         """Append a decision, unless the run holds it already."""
-        record = {"v": records.VERSION, "kind": kind, "time": round(time.time(), 3), **fields}
+        record = {"v": records.VERSION, "kind": kind, "time": round(self._now(), 3), **fields}
         key = identity(record)
         if key is not None and key in self._seen:
             return
@@ -132,8 +133,8 @@ def _segment(run: Path, process: int) -> Path:
 class LedgerSink:
     """The ledger's end of one attempt."""
 
-    def __init__(self, run: Path, order: Order) -> None:
-        self._path, self._order = _segment(run, os.getpid()), order
+    def __init__(self, run: Path, order: Order, now: Callable[[], float] = time.time) -> None:
+        self._path, self._order, self._now = _segment(run, os.getpid()), order, now
 
     def report(self, step: int, metrics: Metrics) -> None:
         self._write("report", step=step, metrics=dict(metrics))
@@ -149,6 +150,6 @@ class LedgerSink:
 
     def _write(self, kind: str, **fields: Any) -> None:
         trial = {"trial": self._order.trial, "attempt": self._order.attempt}
-        record = {"v": records.VERSION, "kind": kind, "time": round(time.time(), 3), **trial, **fields}
+        record = {"v": records.VERSION, "kind": kind, "time": round(self._now(), 3), **trial, **fields}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(records.encode(record))

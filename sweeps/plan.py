@@ -128,6 +128,8 @@ def past_seconds(sweep: Sweep, runs: Path) -> dict[str, float]:
             decisions = records.read_decisions(run).records
         except records.LedgerError:
             continue
+        if any(record.get("simulated") for record in decisions):
+            continue
         if seconds := _mean_seconds(decisions):
             return seconds
     return {}

@@ -36,7 +36,8 @@ class Progress:
         cells: id -> how many trials it will have.
         objective: metric and goal, ``maximize`` or ``minimize``.
         console: where to; standard output by default.
-        clock: seconds that only grow.
+        clock: seconds that only grow, of the times that are shown.
+        pace: seconds that only grow, of whoever looks at it.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class Progress:
         objective: tuple[str, str],
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
+        pace: Callable[[], float] | None = None,
     ) -> None:
         self._sweep, (self._metric, self._goal) = sweep, objective
         self._console, self._clock = console or Console(), clock
         self._tally = Tally(cells, clock())
-        self._last_line = clock()
+        self._pace = pace or clock
+        self._last_line = self._pace()
         self._lines: deque[str] = deque()
         self._printing = False
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=REFRESH_PER_S)
@@ -104,8 +107,8 @@ class Progress:
     # --- as a line ----------------------------------------------------------------------------------------------------
 
     def _line_now_and_then(self) -> None:
-        if not self._live.is_started and self._clock() - self._last_line >= PLAIN_EVERY_S:
-            self._last_line = self._clock()
+        if not self._live.is_started and self._pace() - self._last_line >= PLAIN_EVERY_S:
+            self._last_line = self._pace()
             self.message(self._line())
 
     def _line(self) -> str:

@@ -81,6 +81,8 @@ class Rerun:
 
 def rerun(run: Path, trial: str) -> Rerun:
     """``trial`` may be the beginning of an id. Raises RunError if it names none, or several."""
+    if folder.read_environment(run).get("simulated"):
+        raise RunError(f"{run}: simulated, so no trial has run that could run again")
     planned = _planned(run, trial)
     sweep = resolve.load(run / LOCK_FILE).sweep
     resources, reference = sweep.resources, sweep.trainable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import os
 import shutil
@@ -14,7 +15,9 @@ from typing import Any
 
 from analysis.records import LOCK_FILE, SEGMENTS
 from cluster.placement import Sizes, memory_of_sizes
-from sweeps import code, folder, plan, resolve, space, tensorboard
+from cluster.simulated import Facts
+from cluster.world import World
+from sweeps import code, folder, plan, resolve, simulation, space, tensorboard
 from sweeps.driver import Driver, OpenSinks, stop_on_signals
 from sweeps.environment import environment
 from sweeps.ledger import Ledger, RunError
@@ -23,6 +26,7 @@ from sweeps.planner import Configs
 from sweeps.progress import CellTotals, Progress
 from sweeps.resolve import Resolved
 from sweeps.search import CONFIRM_SEED, Search
+from sweeps.simulation import Simulation
 from sweeps.spec import Sweep
 from trainables import registry
 from trainables.config import per_member
@@ -39,15 +43,21 @@ class Options:
     optuna_storage: str | None = None  # where to mirror the studies
     allow_code_change: bool = False
     retry_failed: bool = False
+    backend: str = ""  # ray, inline or simulated; that of the run if empty, which for a real one is Ray
+
+    @property
+    def chosen(self) -> str:
+        return "inline" if self.inline else self.backend
 
 
-def create(resolved: Resolved, runs: Path) -> Path:
-    """Make a run folder with its lock file and environment."""
+def create(resolved: Resolved, runs: Path, world: World | None = None) -> Path:
+    """Make a run folder with its lock file and environment. ``world``: where it is simulated."""
     run = folder.create(runs, resolved.sweep.sweep)
     (run / LOCK_FILE).write_text(resolve.dump(resolved), encoding="utf-8")
     where = Path(resolved.search_path).resolve()
     seeds = {"sampler": resolved.sweep.search.seed, "tune_from": 0, "confirm_from": CONFIRM_SEED}
-    folder.write_environment(run, {**environment(where), "seeds": seeds, "search_path": str(where)})
+    simulated = {simulation.KEY: dataclasses.asdict(world)} if world else {}
+    folder.write_environment(run, {**environment(where), "seeds": seeds, "search_path": str(where), **simulated})
     return run
 
 
@@ -72,8 +82,13 @@ def drive(
     """
     sweep = (edited or resolve.load(run / LOCK_FILE)).sweep
     trainable = registry.find(sweep.trainable, folder.search_path(run))
-    began = time.monotonic()
-    with Ledger(run).open() as ledger:
+    virtual = simulation.of(run, options.chosen)
+    clock = virtual.clock if virtual else time.monotonic
+    with Ledger(run, virtual.clock if virtual else time.time).open() as ledger:
+        simulation.check(run, virtual, ledger.records)
+        if virtual and ledger.records:
+            virtual.clock.advance(ledger.records[-1]["time"])
+        began = clock()
         earlier_s = sum(r.get("seconds", 0.0) for r in ledger.records if r["kind"] == "run")
         history = cache(ledger.history)
         search = Search(
@@ -81,8 +96,8 @@ def drive(
             configs_of(sweep, trainable),
             record=ledger.record,
             history=lambda trial: history().get(trial, []),
-            elapsed_s=lambda: earlier_s + time.monotonic() - began,
-            on_told=_mirror(options, run, sweep.sweep),
+            elapsed_s=lambda: earlier_s + clock() - began,
+            on_told=_mirror(options, run, sweep.sweep, simulated=virtual is not None),
         )
         _keep_code(run, trainable, search, options)
         if edited:
@@ -92,12 +107,14 @@ def drive(
         replay(search, ledger, retry_failed=options.retry_failed)
         extend(search)
         event = "resumed" if ledger.records else "started"
-        ledger.record("run", event=event, cells=[cell.id for cell in search.cells])
-        tensorboard.write_experiment(run / "tensorboard", tensorboard.parameters(sweep), tensorboard.metrics(sweep))
-        driver = _go(sweep, trainable, run, search, options)
+        marks = simulation.marks(virtual)
+        ledger.record("run", event=event, cells=[cell.id for cell in search.cells], **marks)
+        if not virtual:
+            tensorboard.write_experiment(run / "tensorboard", tensorboard.parameters(sweep), tensorboard.metrics(sweep))
+        driver = _go(sweep, trainable, run, search, options, virtual)
         event = "interrupted" if driver.stopping else "finished"
         cells = [cell.id for cell in search.cells]
-        ledger.record("run", event=event, seconds=round(time.monotonic() - began, 3), cells=cells)
+        ledger.record("run", event=event, seconds=round(clock() - began, 3), cells=cells, **marks)
     if event == "finished":
         _tidy(run)
     return driver.gave_up or event
@@ -170,27 +187,45 @@ def trainable_sources(trainable: Trainable, search: Search) -> dict[str, Path]:
     return code.sources({trainable.module}.union(*(code.modules_of(config) for config in configs)))
 
 
-def _mirror(options: Options, run: Path, sweep: str) -> Any:
+def _mirror(options: Options, run: Path, sweep: str, *, simulated: bool) -> Any:
     if options.optuna_storage is None:
         return lambda _study, _number: None
+    if simulated:
+        raise RunError("--optuna-storage: got a simulated run, expected a real one; its values are made up")
     from sweeps.mirror import Mirror
 
     return Mirror(options.optuna_storage, f"{sweep}/{run.name}")
 
 
-def _go(sweep: Sweep, trainable: Trainable, run: Path, search: Search, options: Options) -> Driver:
+def _go(
+    sweep: Sweep, trainable: Trainable, run: Path, search: Search, options: Options, virtual: Simulation | None
+) -> Driver:
     totals = {
         c.id: CellTotals(tune=search.studies[c.id].points * sweep.seeds.tune, confirm=sweep.seeds.confirm)
         for c in search.cells
     }
     first = sweep.objectives[0]
-    with Progress(sweep.sweep, totals, (first.metric, first.goal)) as progress:
+    name, clock = (f"{sweep.sweep} (simulated)", virtual.clock) if virtual else (sweep.sweep, time.monotonic)
+    with Progress(name, totals, (first.metric, first.goal), clock=clock, pace=time.monotonic) as progress:
         for planned, outcome in search.finished():
             progress.ended(planned.cell, planned.phase, outcome, 0.0)
-        driver = Driver(sweep, run, search, progress, folder.search_path(run))
+        driver = Driver(sweep, run, search, progress, folder.search_path(run), clock)
         with stop_on_signals(driver.stop, progress.message):
-            _backend(sweep, run, driver, options, cohort_sizes(sweep, trainable))
+            if virtual:
+                progress.message(_simulate(sweep, trainable, driver, options, virtual).sentence())
+            else:
+                _backend(sweep, run, driver, options, cohort_sizes(sweep, trainable))
     return driver
+
+
+def _simulate(sweep: Sweep, trainable: Trainable, driver: Driver, options: Options, virtual: Simulation) -> Facts:
+    return virtual.go(
+        driver,
+        sweep,
+        lambda config: _last_step(trainable, config),
+        stacks=stacks(sweep, trainable),
+        concurrent=options.concurrent or sweep.resources.concurrent,
+    )
 
 
 def cohort_sizes(sweep: Sweep, trainable: Trainable) -> Sizes:
@@ -203,7 +238,7 @@ def cohort_sizes(sweep: Sweep, trainable: Trainable) -> Sizes:
 
 def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options, sizes: Sizes) -> None:
     open_sinks = OpenSinks(run.resolve())
-    if options.inline:
+    if options.chosen == "inline":
         from cluster import inline
 
         inline.run(driver, open_sinks, sizes)

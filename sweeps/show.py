@@ -96,7 +96,7 @@ def status(s: Status) -> RenderableType:
         row = [name, _share(cell.tune), _share(cell.confirm), _states(cell.tune + cell.confirm), best]
         cells.add_row(*map(escape, [*row, ", ".join(cell.winners) or "-"]))
     torn = f"; {s.torn} torn line dropped" if s.torn else ""
-    facts = [("run", str(s.run)), ("state", f"{s.state}{torn}"), ("trials", _states(s.totals) or "none")]
+    facts = [("run", str(s.run)), ("state", f"{s.words}{torn}"), ("trials", _states(s.totals) or "none")]
     causes = ", ".join(f"{number} {cause}" for cause, number in sorted(s.causes.items()))
     facts += [("attempts", causes)] if causes else []
     return Group(_facts([*facts, ("run time", duration(s.seconds))]), cells)
@@ -115,7 +115,7 @@ def runs(found: Sequence[Status], root: Path) -> RenderableType:
     rows = table("run", "state", ">trials done", ">run time")
     for s in found:
         done = f"{s.totals['done']}/{s.totals.total()}"
-        rows.add_row(*map(escape, [str(s.run.relative_to(root)), s.state, done, duration(s.seconds)]))
+        rows.add_row(*map(escape, [str(s.run.relative_to(root)), s.words, done, duration(s.seconds)]))
     return rows
 
 
@@ -124,13 +124,13 @@ _SINGLE = "It does not stack trials: each runs by itself."
 
 
 def explanation(
-    reference: str, doc: str, fields: Sequence[Field], metrics: dict[str, str], *, stacks: bool
+    reference: str, doc: str, found: Sequence[Field], metrics: dict[str, str], *, stacks: bool
 ) -> RenderableType:
     shown = table("field", "type", "default", "range", "in a cohort", "meaning", title="Config")
-    for field in fields:
+    for field in found:
         _add_field(shown, field)
     head = [Text(reference, style="bold"), Text(doc), Text(), Text(_STACKS if stacks else _SINGLE)]
-    if not fields:
+    if not found:
         return Group(*head, Text("It takes a plain mapping: nothing is checked."))
     parts: list[RenderableType] = [*head, Text(), shown]
     if metrics:
@@ -139,6 +139,14 @@ def explanation(
             reported.add_row(escape(name), escape(meaning))
         parts.append(reported)
     return Group(*parts)
+
+
+def fields(title: str, found: Sequence[Field]) -> RenderableType:
+    """Plain settings, which have nothing to do with cohorts."""
+    shown = table("key", "type", "default", "range", "meaning", title=title)
+    for field in found:
+        shown.add_row(*map(escape, [field.path, field.type, str(field.default), field.range, field.doc]))
+    return shown
 
 
 def _add_field(shown: Table, field: Field, note: str = "") -> None:
@@ -166,6 +174,7 @@ def answer(summary: Summary) -> RenderableType:
     verdicts = [(v, f"{claim}: {finding}") for v, claim, finding in summary.verdicts]
     threats = [("threat", f"{kind}: {text}") for kind, text in summary.threats]
     return Group(
+        *([Text("SIMULATED: nothing was trained", style="bold white on red")] if summary.simulated else []),
         Text(summary.question, style="italic"),
         shown,
         *(Text.assemble(("tuned ", "dim"), (f"{cell}: {point}", "dim")) for cell, point in tuned),
