@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from sweeps.run import Options
 
 Inline = Annotated[
-    bool, typer.Option("--inline", help="One trial after the other in this process, without Ray: --backend inline.")
+    bool,
+    typer.Option(
+        "--inline", help="One trial after the other in this process, without Ray; short for the backend inline."
+    ),
 ]
 Backend = Annotated[
     Literal["ray", "inline", "simulated"] | None,
     typer.Option(
         "--backend",
         help="Where trials run: on Ray, in this process, or nowhere: simulated with made-up learning curves, in "
-        "virtual time on as many machines as --world says.",
+        "virtual time, on as many machines as you say.",
     ),
 ]
 Worlds = Annotated[
@@ -34,7 +37,7 @@ Worlds = Annotated[
         "--world",
         metavar="KEY=VALUE",
         help="Of a simulated run, such as nodes=1000, cpus=8 or node_hours=50, or a YAML file of such keys; "
-        "repeatable. --world help lists them.",
+        "repeatable. The word help lists them.",
     ),
 ]
 Curves = Annotated[
