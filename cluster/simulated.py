@@ -19,9 +19,10 @@ from cluster.placement import Resources, Sizes
 from cluster.traffic import Traffic
 from cluster.work import Batch, Idle, OpenSink, Source, Work
 from cluster.world import Agenda, Clock, Curves, Member, Place, World
-from trainables.api import Ending, Order, Outcome
+from trainables.api import Cause, Ending, Order, Outcome
 
 _HOUR_S = 3600.0
+_SOON_S, _LATE_S = 0.5, 30.0  # between two looks for work that became ready by itself
 
 
 @dataclass
@@ -31,12 +32,12 @@ class Facts:
     places: int
     seconds: float = 0.0
     busy_s: float = 0.0  # of all places together
-    faults: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)  # cause -> processes that were lost
     delays: array[float] = field(default_factory=lambda: array("d"))  # of each message until the driver answered, in s
 
     def sentence(self) -> str:
         share = self.busy_s / (self.places * self.seconds) if self.seconds else 0.0
-        faults = "".join(f", {count} times {what}" for what, count in sorted(self.faults.items()))
+        faults = "".join(f", {count} lost ({cause})" for cause, count in sorted(self.faults.items()))
         late = f", the driver answered after {1000 * max(self.delays):.0f} ms at most" if any(self.delays) else ""
         return f"simulated: {self.places} processes, {share:.0%} busy{late}{faults}"
 
@@ -93,14 +94,14 @@ class _Simulation:
         self._away: set[int] = set()  # nodes
         self._saved: dict[str, int] = {}  # trial -> the report that comes after its last checkpoint
         self._driver_free = self._began = clock()
-        self._over = False
+        self._over, self._looks, self._look_s = False, False, _SOON_S
         self.facts = Facts(len(places))
 
     def run(self) -> None:
         world = self._world
         self._put_fault(world.process_hours, len(self._places), self._kill)
-        self._put_fault(world.node_hours, world.nodes, partial(self._lose, "a node was lost", warned=False))
-        self._put_fault(world.preempt_hours, world.nodes, partial(self._lose, "a node was preempted", warned=True))
+        self._put_fault(world.node_hours, world.nodes, partial(self._lose, Cause.NODE))
+        self._put_fault(world.preempt_hours, world.nodes, partial(self._lose, Cause.PREEMPTED))
         self._give()
         while self._agenda and not self._over and not self._traffic.stopping:
             time, what = self._agenda.pop()
@@ -122,8 +123,21 @@ class _Simulation:
             if isinstance(work, Idle):
                 self._idle.appendleft(place)
                 self._over = work is Idle.FINISHED and not self._num_busy
+                self._look_again()
                 return
+            self._look_s = _SOON_S
             self._begin(place, work)
+
+    def _look_again(self) -> None:
+        """What waits for another attempt says only when asked that it has waited long enough."""
+        if not self._looks and not self._over:
+            self._looks = True
+            self._agenda.put(self._clock() + self._look_s, self._look)
+            self._look_s = min(2 * self._look_s, _LATE_S)
+
+    def _look(self) -> None:
+        self._looks = False
+        self._give()
 
     def _begin(self, place: Place, work: Work) -> None:
         self._num_busy += 1
@@ -206,20 +220,19 @@ class _Simulation:
     def _kill(self) -> None:
         place = self._random.choice(self._places)
         if not place.nodes & self._away and place.warm:
-            self.facts.faults["a process died"] += 1
-            self._end(place, "the process of the attempt died")
+            self._end(place, Cause.DIED)
 
-    def _lose(self, why: str, *, warned: bool) -> None:
+    def _lose(self, cause: Cause) -> None:
+        """A node that is preempted is told so, and its trials save what they have."""
         node = self._random.randrange(self._world.nodes)
         if node in self._away:
             return
-        self.facts.faults[why] += 1
         self._away.add(node)
         for place in self._places:
             if node in place.nodes:
-                if warned:
+                if cause is Cause.PREEMPTED:
                     self._save(place, 0.0)
-                self._end(place, f"{why} with the process of the attempt")
+                self._end(place, cause)
         self._idle = deque(place for place in self._idle if not place.nodes & self._away)
         self._agenda.put(self._clock() + self._world.back_s, partial(self._return, node))
 
@@ -228,11 +241,12 @@ class _Simulation:
         self._idle += [p for p in self._places if node in p.nodes and not p.nodes & self._away]
         self._give()
 
-    def _end(self, place: Place, error: str) -> None:
+    def _end(self, place: Place, cause: Cause) -> None:
         """The process is gone. The next one there has to start anew."""
+        self.facts.faults[cause.value] += 1
         place.warm = False
         was_busy = place.since is not None
-        self._traffic.end(place.name, Ending(Outcome.LOST, error))
+        self._traffic.end(place.name, Ending(Outcome.LOST, f"simulated: {cause.value}", cause=cause))
         self._rest(place)
         if was_busy:
             self._idle.append(place)

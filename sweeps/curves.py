@@ -16,7 +16,7 @@ from sweeps import space
 from sweeps.ledger import RunError
 from sweeps.spec import Bound, Choice, Parameter, Sweep
 from sweeps.tensorboard import metrics as named_metrics
-from trainables.api import Ending, Metrics, Order, Outcome
+from trainables.api import Cause, Ending, Metrics, Order, Outcome
 
 LastStep = Callable[[Mapping[str, Any]], int | None]
 
@@ -61,7 +61,7 @@ class MadeUp:
 
     def _cut(self, reports: list[tuple[int, Metrics]], seconds: float, *, raises: bool) -> Curve:
         if raises:
-            return Curve(reports, seconds, Ending(Outcome.FAILED, "simulated: the trainable raised"))
+            return Curve(reports, seconds, Ending(Outcome.FAILED, "simulated: the trainable raised", cause=Cause.ERROR))
         step, last = reports[-1]
         metric = next(iter(self._goals))
         wild = {**last, metric: math.nan}

@@ -72,8 +72,11 @@ def lost_or_repeated(target: Path, retries: int) -> list[str]:
     """What is wrong with a finished run: trials without an end, or with two, or that went on after it; and so on."""
     wrong: list[str] = []
     lives: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    blamed: Counter[str] = Counter()
     for record in decisions(target, "started", *ENDINGS):
         lives[record["trial"]].append((record["kind"], record["attempt"]))
+        own = record.get("cause") == "process died" and "suspects" not in record
+        blamed[record["trial"]] += own and record["kind"] == "lost"
         if record["kind"] in ("failed", "lost") and not record["error"]:
             wrong.append(f"{record['trial']} {record['kind']} without a trace")
     planned = [record["trial"] for record in decisions(target, "planned")]
@@ -87,6 +90,6 @@ def lost_or_repeated(target: Path, retries: int) -> list[str]:
         started = [attempt for kind, attempt in lives[trial] if kind == "started"]
         if started != list(range(1, len(started) + 1)):
             wrong.append(f"{trial}: attempts {started}")
-        if kinds.count("lost") > retries:
-            wrong.append(f"{trial}: lost {kinds.count('lost')} times and tried again")
+        if blamed[trial] > retries:
+            wrong.append(f"{trial}: lost {blamed[trial]} times by its own fault and tried again")
     return wrong
