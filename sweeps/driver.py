@@ -15,6 +15,7 @@ from types import FrameType
 
 from cluster.failures import Loss
 from cluster.work import Ending, Idle, Report
+from sweeps.disk import Budget, rule
 from sweeps.ledger import LedgerSink
 from sweeps.objective import watched
 from sweeps.planner import Planned
@@ -84,6 +85,7 @@ class Driver:
         self.stopping = False
         self.gave_up = ""  # why, if the driver itself asked for the end
         self._cells = {cell.id: cell for cell in search.cells}
+        self._keep, self._budget = rule(sweep), Budget(sweep, self.run, progress.message)
         self._planned: dict[str, Planned] = {}  # the trials in flight
         self._since: dict[str, float] = {}
         self._failures: dict[str, set[str]] = {}  # trials by the reason for which they have failed
@@ -123,7 +125,8 @@ class Driver:
             threads=max(1, int(resources.cpus)),
             gpus=resources.gpus,
             workers=resources.workers,
-            keep_checkpoint=planned.phase == "confirm",
+            keep=self._keep,
+            keep_checkpoint=planned.phase == "confirm" or self.sweep.checkpoints.of == "all",
             stages=tuple(Stage(c, until, self._milestone(trial, until)) for c, until, trial in planned.earlier),
             milestones=str(self._milestones / planned.trial),
             milestone_steps=self.sweep.scheduler.interval_steps if self.sweep.scheduler.name == "pbt" else 0,
@@ -153,6 +156,7 @@ class Driver:
         self.progress.reports(len(reports))
         if not self._succeeded:
             self._reported.add(trial)
+        self._budget.look(self._phases)
         return self.search.reported(trial, reports)
 
     def ended(self, trial: str, ending: Ending) -> None:
@@ -161,6 +165,7 @@ class Driver:
         self.search.ended(trial, ending, seconds)
         self.progress.ended(planned.cell, planned.phase, ending.outcome, seconds)
         self._show_best(planned)
+        self._budget.look(self._phases)
         self._succeeded |= ending.outcome == Outcome.DONE
         if self._is_failure(trial, ending):
             self._count_failure(planned, ending)
@@ -169,6 +174,9 @@ class Driver:
         """A process that dies before the first report of its only trial says as much as an error."""
         early = ending.outcome == Outcome.LOST and trial not in self._reported
         return ending.outcome == Outcome.FAILED or (early and Loss(ending.cause, ending.suspects).counts)
+
+    def _phases(self) -> dict[str, str]:
+        return {planned.trial: planned.phase for planned, _ in self.search.finished()}
 
     def _show_best(self, planned: Planned) -> None:
         study = self.search.studies[planned.cell]
@@ -187,6 +195,10 @@ class Driver:
 
     def stop(self) -> None:
         self.stopping = True
+
+    def finish(self) -> None:
+        """Called when nothing runs any more."""
+        self._budget.look(self._phases, now=True)
 
 
 def reason_of(ending: Ending) -> str:

@@ -215,6 +215,7 @@ def _go(
                 progress.message(_simulate(sweep, trainable, driver, options, virtual).sentence())
             else:
                 _backend(sweep, run, driver, options, cohort_sizes(sweep, trainable))
+        driver.finish()
     return driver
 
 

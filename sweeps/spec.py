@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from analysis.claims import Claim
 from analysis.records import CONFIRM_SEEDS
-from sweeps.values import FAULT, MetricName, Name, NonNegative, Number, NumberOrName, Positive, Scalar, fault
+from sweeps.values import FAULT, Bytes, MetricName, Name, NonNegative, Number, NumberOrName, Positive, Scalar, fault
 from trainables.config import nearest
 
 
@@ -302,6 +302,33 @@ class Resources(Model):
     cohort: Cohort = Field(default="auto", description="trials that are trained together in one process")
 
 
+class Checkpoints(Model):
+    """Which states of a trial are kept. While it runs, its last two always are."""
+
+    keep: Literal["last", "best", "every"] = Field(
+        default="last",
+        description="the last ones; the best by the (first) objective, of those saved, and the last one; or one "
+        "whenever so many more steps are reported, and the last one",
+    )
+    count: int = Field(default=2, ge=1, description="last, best: how many")
+    steps: int | None = Field(default=None, ge=1, description="every: the steps between two that are kept")
+    of: Literal["confirm", "all"] = Field(
+        default="confirm", description="the trials whose states stay when they are done"
+    )
+    disk: Bytes | None = Field(
+        default=None,
+        description="for the states of the whole run, such as 20GB: the least needed go first, never the last two of "
+        "a trial that is not done, never the last one of a confirm trial",
+    )
+
+    @model_validator(mode="after")
+    def _steps_where_they_count(self) -> Checkpoints:
+        if (self.keep == "every") != (self.steps is not None):
+            expected = "steps: how many lie between two" if self.steps is None else "keep: every, or no steps"
+            raise fault(f"keep: {self.keep}, {'without' if self.steps is None else 'with'} steps", "keep", expected)
+        return self
+
+
 class Limits(Model):
     """A plan whose estimate exceeds one of these is refused."""
 
@@ -335,6 +362,7 @@ class Sweep(Model):
     scheduler: Scheduler = Field(default_factory=Scheduler)
     seeds: Seeds = Field(default_factory=Seeds)
     resources: Resources = Field(default_factory=Resources)
+    checkpoints: Checkpoints = Field(default_factory=Checkpoints)
     limits: Limits = Field(default_factory=Limits)
     claims: list[Claim] = Field(default_factory=list, description="what the sweep expects; the report judges it")
     scales: dict[Name, dict[str, Any]] = Field(

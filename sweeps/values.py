@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
@@ -39,6 +40,18 @@ def _scalar(value: Any) -> bool | int | float | str:
     return value
 
 
+_UNITS = {"": 1, **{f"{prefix}B": 1000**n for n, prefix in enumerate(["", "k", "M", "G", "T"])}}
+_UNITS |= {f"{prefix}iB": 1024**n for n, prefix in enumerate(["K", "M", "G", "T"], start=1)}
+_BYTES = r"^\s*([0-9]+(\.[0-9]+)?)\s*(|B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*$"
+
+
+def _size(value: Any) -> int:
+    found = re.fullmatch(_BYTES, str(value)) if type(value) in (int, float, str) else None
+    if not found or float(found[1]) <= 0:
+        raise fault("not a size", expected="a number of bytes above 0, such as 20GB, 500MB or 16GiB")
+    return int(float(found[1]) * _UNITS[found[3]])
+
+
 _RATIO = r"^\s*[+-]?[0-9]+(\.[0-9]+)?\s*/\s*[0-9]+(\.[0-9]+)?\s*$"
 
 _NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": _RATIO}]}
@@ -55,5 +68,8 @@ NumberOrName = Annotated[
 Scalar = Annotated[
     bool | int | float | str, PlainValidator(_scalar), WithJsonSchema({"type": ["boolean", "number", "string"]})
 ]
+Bytes = Annotated[int, PlainValidator(_size), WithJsonSchema({"type": ["number", "string"], "pattern": _BYTES})]
+"""A size on disk: bytes, or text such as ``20GB`` (powers of 1000) or ``16GiB`` (of 1024)."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
 MetricName = Annotated[str, Field(min_length=1, max_length=200)]

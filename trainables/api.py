@@ -41,6 +41,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from annotated_types import Ge, Gt, Le
 
+from trainables.keeping import LAST_TWO, Keep
 from trainables.seeding import Streams
 
 T = TypeVar("T")
@@ -136,6 +137,7 @@ class Order:
     threads: int = 1  # CPU threads for torch
     gpus: float = 0  # share of a GPU per worker; above 0 the trial runs on CUDA
     workers: int = 0  # processes that train this trial together; 0: the process that got the order
+    keep: Keep = LAST_TWO  # which states
     keep_checkpoint: bool = False  # after the trial is done
     search_path: str = ""  # folder that "my_file.py" is relative to
     stages: tuple[Stage, ...] = ()  # what comes before ``config``

@@ -1,27 +1,32 @@
-"""Saves and loads the state of a trial so that neither a kill nor a full disk leaves a torn checkpoint behind.
+"""Saves and loads the state of a trial so that neither a kill nor a full disk leaves an unusable one behind.
 
-Layout: ``<folder>/checkpoint-<step>.pt``, the last two of them. Loading needs no pickle.
+Layout: ``<folder>/checkpoint-<step>.pt``, which torch loads without pickle, and beside each ``checkpoint-<step>.json``:
+its size, its SHA-256, and the value by which the best ones are kept. A state without that file is held against the
+checksums inside it, so that there is no moment at which a state that was there cannot be used.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import re
 import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from trainables.api import State
+from trainables.keeping import LAST_TWO, Keep, Stored, obsolete
 
-KEEP = 2
 _NAME = re.compile(r"checkpoint-(\d+)\.pt")
 _SHORTEST_S = 1.0  # between two saves
 _COST_RATIO = 10  # saving takes at most a tenth of the run time
+_ABANDONED_S = 600.0  # since the last write to a draft; its process was killed
 
 
 class CheckpointError(Exception):
@@ -34,32 +39,104 @@ class Saved:
     state: State
 
 
-def save(folder: Path, step: int, state: State, keep: int | None = KEEP) -> Path:
-    """Write the state as of ``step`` and keep the newest; all of them if ``keep`` is None.
+@dataclass(frozen=True)
+class Found:
+    """What there is to go on from, and the newer states that cannot be used: file -> why."""
 
-    Raises CheckpointError for what needs pickle, OSError if the disk refuses.
+    saved: Saved | None = None
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+
+# --- saving ----------------------------------------------------------------------------------------------------------
+
+
+def save(folder: Path, step: int, state: State, keep: Keep | None = LAST_TWO, value: float | None = None) -> Path:
+    """Write the state as of ``step``, then remove what the rule lets go; nothing if ``keep`` is None.
+
+    ``value``: of the metric of the rule, at this step. Raises CheckpointError for what needs pickle, OSError if the
+    disk refuses.
     """
-    import torch
-
     content = plain(state)
     folder.mkdir(parents=True, exist_ok=True)
-    path, draft = folder / f"checkpoint-{step}.pt", folder / f".checkpoint-{step}.{os.getpid()}.tmp"
-    with draft.open("wb") as file:
-        torch.save(content, file)
+    path = folder / f"checkpoint-{step}.pt"
+    with _draft(path) as draft:
+        about = {**_write(draft, content), "step": step, "value": value}
+        if path.exists():  # the digest of the old file goes before it, that of the new one comes after it
+            _facts_of(path).unlink(missing_ok=True)
+        draft.replace(path)
+    with _draft(_facts_of(path)) as draft:
+        draft.write_text(json.dumps(about) + "\n", encoding="utf-8")
+        draft.replace(_facts_of(path))
+    _sync_folder(folder)
+    if keep:
+        tidy(folder, keep, running=True)
+    return path
+
+
+@contextlib.contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield draft
+    except BaseException:
+        draft.unlink(missing_ok=True)  # a full disk had better get it back
+        raise
+
+
+def _write(path: Path, content: Any) -> dict[str, Any]:
+    """Write the state; its size and digest."""
+    import torch
+
+    with path.open("wb") as file:
+        hashed: Any = _Hashed(file)
+        torch.save(content, hashed)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
-    _sync_folder(folder)
-    _remove_older(folder, keep)
-    return path
+    return {"bytes": hashed.size, "sha256": hashed.digest.hexdigest()}
+
+
+class _Hashed:
+    """A file that is written from front to back, as torch does, and digested on the way."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.digest, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        self.size += (written := self._file.write(data))
+        return written
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# --- loading ---------------------------------------------------------------------------------------------------------
 
 
 def load(folder: Path) -> Saved | None:
     """The newest state that can be read, or None."""
+    return find(folder).saved
+
+
+def find(folder: Path) -> Found:
+    """The newest state that can be read, and what is wrong with those that are newer."""
+    damaged: dict[str, str] = {}
     for step, path in _files(folder):
-        with contextlib.suppress(Exception):  # a damaged file raises whatever its bytes lead to
-            return Saved(step, _read(path))
-    return None
+        try:
+            return Found(Saved(step, _read(path)), damaged)
+        except FileNotFoundError:  # removed in the meantime
+            continue
+        except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes lead to
+            damaged[path.name] = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return Found(None, damaged)
 
 
 def load_file(step: int, path: str) -> Saved | None:
@@ -73,10 +150,52 @@ def load_file(step: int, path: str) -> Saved | None:
 def _read(path: Path) -> State:
     import torch
 
+    if expected := _facts(path).get("sha256"):
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                raise OSError("its bytes are not those that were saved")
     with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
-        if archive.testzip() is not None:
-            raise OSError(f"{path}: damaged")
+        if not expected and archive.testzip() is not None:
+            raise OSError("its checksums do not hold")
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _facts_of(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What was written down about a state; empty if nothing was, or nothing that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        facts = json.loads(_facts_of(path).read_bytes())
+        return facts if isinstance(facts, dict) else {}
+    return {}
+
+
+# --- what is kept ----------------------------------------------------------------------------------------------------
+
+
+def tidy(folder: Path, keep: Keep, *, running: bool) -> None:
+    """Remove the states that the rule lets go, and the drafts of processes that were killed."""
+    files = dict(_files(folder))
+    known = [Stored(step, _value(path) if keep.best else None) for step, path in files.items()]
+    for step in obsolete(known, keep, running=running):
+        remove(files[step])
+    for draft in folder.glob(".checkpoint-*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if not running or time.time() - draft.stat().st_mtime > _ABANDONED_S:
+                draft.unlink()
+
+
+def remove(path: Path) -> None:
+    """Remove a state and what was written down about it; in this order, for the latter is nothing by itself."""
+    path.unlink(missing_ok=True)
+    _facts_of(path).unlink(missing_ok=True)
+
+
+def _value(path: Path) -> float | None:
+    value = _facts(path).get("value")
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:
@@ -85,19 +204,7 @@ def _files(folder: Path) -> list[tuple[int, Path]]:
     return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
 
 
-def _remove_older(folder: Path, keep: int | None) -> None:
-    for _, path in _files(folder)[keep:] if keep else ():
-        path.unlink()
-    for draft in folder.glob(".checkpoint-*.tmp"):  # of a process that was killed
-        draft.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+# --- states ----------------------------------------------------------------------------------------------------------
 
 
 def plain(value: Any, where: str = "state") -> Any:

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainables import pictures
+from trainables import checkpoint, pictures
 from trainables.api import Cause, Diverged, Ending, Metrics, Order, Outcome, Sink, State
 from trainables.artifacts import artifact
-from trainables.checkpoint import CheckpointError, load, load_file, plain, save
+from trainables.checkpoint import CheckpointError, load_file, plain, save
 from trainables.endings import ending_of
 from trainables.reading import ReportError, read_report
 from trainables.seeding import Streams
@@ -89,6 +89,8 @@ class Member:
         self._at = -1  # the step that it is at; below ``step`` while it repeats what it has reported
         self._offer: Callable[[], State] | None = None  # of the last report, until it is saved
         self._state: Callable[[], State] | None = None  # of the last report
+        self._value: float | None = None  # by which the best states are kept, in the last report
+        self._damaged: list[str] = []  # files of states that could not be used
 
     def open(self) -> None:
         """Begin, or go on: not before it is its turn, for a sink may hold files open."""
@@ -103,12 +105,15 @@ class Member:
     def rewind(self) -> None:
         """Go back to the newest state of this trial on disk, of those that others have left, or to the beginning."""
         others = (load_file(stage.until_step, stage.checkpoint) for stage in reversed(self.order.stages))
-        own = load(self._folder) if self._folder else None
-        saved = own or next((other for other in others if other), None)
+        found = checkpoint.find(self._folder) if self._folder else checkpoint.Found()
+        saved = found.saved or next((other for other in others if other), None)
         self._at = saved.step if saved else -1
         self.trial.begin(saved.state if saved else None)
         self.step = max(self.step, self._at)
         self._offer = self._state = None
+        self._damaged = list(found.damaged)
+        if found.damaged:
+            self.trial.note("damaged_checkpoint", {"files": found.damaged, "went_on_from_step": max(self._at, 0)})
 
     @property
     def stage(self) -> tuple[Mapping[str, Any], float]:
@@ -159,15 +164,12 @@ class Member:
         if step <= self.step:
             self.trial.pictures.clear()
             return False
-        milestone = self._number_of_milestone(step) > self._number_of_milestone(self.step)
-        self.step = step
+        before, self.step, self._value = self.step, step, metrics.get(self.order.keep.metric)
         if self._leads:
             self._seen.update(metrics)
             self._sink.report(step, metrics)
             self._write_pictures()
-            if milestone and self._state:
-                save(Path(self.order.milestones), step, self._state(), keep=None)
-        self.verdict = self._verdict_on(metrics)
+        self.verdict = self._save_at_multiples(before, step) or self._verdict_on(metrics)
         return True
 
     def _verdict_on(self, metrics: Metrics) -> Ending | None:
@@ -175,8 +177,16 @@ class Member:
             return Ending(Outcome.DIVERGED, f"{wild[0]} is {metrics[wild[0]]} at step {self.step}")
         return self.exhausted() if self.trial.finished else None
 
-    def _number_of_milestone(self, step: int) -> int:
-        return max(step, 0) // self.order.milestone_steps if self.order.milestone_steps else 0
+    def _save_at_multiples(self, before: int, step: int) -> Ending | None:
+        """Save what others may start from, and what is to be kept of every so many steps, however long that takes."""
+        try:
+            if self._leads and self._state and _passes(self.order.milestone_steps, before, step):
+                save(Path(self.order.milestones), step, self._state(), keep=None)
+            if _passes(self.order.keep.every_steps, before, step):
+                self.save()
+        except Exception as error:  # noqa: BLE001 - the trainable makes the state
+            return self.raised(error)
+        return None
 
     def _write_pictures(self) -> None:
         for tag, png in self.trial.pictures:
@@ -193,8 +203,16 @@ class Member:
     def save(self) -> None:
         """Save what was offered with the last report, if that is not on disk yet."""
         if self._leads and self._offer and self._folder:
-            save(self._folder, self._at, self._offer())
+            save(self._folder, self._at, self._offer(), self.order.keep, self._value)
             self._offer = None
+            self._drop_damaged(self._folder)
+
+    def _drop_damaged(self, folder: Path) -> None:
+        """They are older than what has just been saved, and would count among those that are kept."""
+        for name in self._damaged:
+            if name != f"checkpoint-{self._at}.pt":
+                checkpoint.remove(folder / name)
+        self._damaged.clear()
 
     # --- ending -------------------------------------------------------------------------------------------------------
 
@@ -239,4 +257,11 @@ class Member:
         kept = ending.outcome == Outcome.DONE and self.order.keep_checkpoint
         if self._folder and ending.outcome in (Outcome.DONE, Outcome.DIVERGED, Outcome.PRUNED) and not kept:
             shutil.rmtree(self._folder, ignore_errors=True)
+        elif self._folder and ending.outcome == Outcome.DONE:
+            checkpoint.tidy(self._folder, self.order.keep, running=False)
         self._sink.close(ending.outcome)
+
+
+def _passes(interval: int, before: int, step: int) -> bool:
+    """Whether a multiple of ``interval`` lies after ``before`` and not after ``step``."""
+    return bool(interval) and max(step, 0) // interval > max(before, 0) // interval

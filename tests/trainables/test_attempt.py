@@ -15,6 +15,7 @@ from PIL import Image
 from trainables.api import Order, Outcome
 from trainables.attempt import Attempt
 from trainables.checkpoint import load
+from trainables.keeping import Keep
 
 
 class Log:
@@ -326,6 +327,37 @@ def test_an_offer_belongs_to_the_report_after_it_only(start, tmp_path):
     next(attempt), next(attempt)
     attempt.close(Outcome.CANCELLED)
     assert load(tmp_path / "trial") is None
+
+
+def test_a_damaged_state_is_a_fact_and_no_failure_and_does_not_count_as_one_that_is_kept(start, tmp_path):
+    folder = tmp_path / "trial"
+    earlier = start(COUNT, {"steps": 9})
+    for _ in range(2):
+        next(earlier)
+    earlier.close(Outcome.CANCELLED)
+    (folder / "checkpoint-4.pt").write_text("not a checkpoint\n")
+    again = start(COUNT, {"steps": 9}, sink=(sink := Log()), attempt=2)
+    assert next(again)[0] == 3
+    assert sink.notes == [
+        ("damaged_checkpoint", {"files": {"checkpoint-4.pt": "File is not a zip file"}, "went_on_from_step": 2})
+    ]
+    for _ in range(2):
+        next(again)
+    again.close(Outcome.CANCELLED)
+    assert again.ending.outcome == Outcome.CANCELLED
+    assert sorted(path.name for path in folder.glob("*.pt")) == ["checkpoint-2.pt", "checkpoint-5.pt"]
+
+
+def test_a_state_that_cannot_be_saved_at_a_multiple_fails_its_trial_only(start):
+    source = """
+        def run(config, trial):
+            trial.checkpoint(lambda: {"model": object()})
+            yield {"loss": 1.0}
+    """
+    attempt = start(source, keep=Keep(every_steps=1))
+    assert len(list(attempt)) == 1
+    assert attempt.ending.outcome == Outcome.FAILED
+    assert "got a object" in attempt.ending.error
 
 
 def test_a_state_that_cannot_be_saved_fails_in_one_line(start):

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import io
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from trainables import checkpoint
 from trainables.checkpoint import CheckpointError, Pace
+from trainables.keeping import Keep
 from trainables.seeding import Streams
 
 
@@ -71,20 +80,107 @@ def flip(data):
     return data[:at] + b"\1" + data[at + 1 :]
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-100], lambda data: data[:0], flip])
-def test_a_damaged_newest_file_gives_way_to_the_one_before(tmp_path, damage):
+class Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path(os.environ["EXPLODED"]),)
+
+
+def bomb_in_zip(_):
+    """What torch itself writes of an object that has to be unpickled, by a stranger who can make archives."""
+    torch.save({"weights": Bomb()}, file := io.BytesIO())
+    return file.getvalue()
+
+
+DAMAGE = {
+    "truncated": lambda data: data[:-100],
+    "half": lambda data: data[: len(data) // 2],
+    "no bytes": lambda _: b"",
+    "zeros": lambda data: bytes(len(data)),
+    "flipped weight": flip,
+    "flipped name": lambda data: data.replace(b"data.pkl", b"dat4.pkl", 1),
+    "text": lambda _: b"step: 11\n",
+    "bomb": lambda _: pickle.dumps(Bomb()),
+    "bomb in an archive": bomb_in_zip,
+}
+
+
+@pytest.mark.parametrize("facts", [True, False], ids=["digest", "no digest"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_newest_file_gives_way_to_the_one_before(tmp_path, monkeypatch, damage, facts):
+    monkeypatch.setenv("EXPLODED", str(tmp_path / "exploded"))
     for step in (9, 10, 11):  # 9 and 10 sort the other way round as text
         path = checkpoint.save(tmp_path, step, {"weights": torch.full((1000,), float(step))})
     path.write_bytes(damage(path.read_bytes()))
-    saved = checkpoint.load(tmp_path)
-    assert (saved.step, saved.state["weights"][0]) == (10, 10)
+    if not facts:
+        path.with_suffix(".json").unlink()
+    if damage is DAMAGE["flipped name"] and not facts:
+        return  # one of two names in the archive; its content is whole
+    found = checkpoint.find(tmp_path)
+    assert (found.saved.step, found.saved.state["weights"][0]) == (10, 10)
+    assert list(found.damaged) == ["checkpoint-11.pt"]
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_every_flipped_byte_is_noticed(tmp_path):
+    checkpoint.save(tmp_path, 1, {"weights": torch.zeros(3)})
+    path = checkpoint.save(tmp_path, 2, {"weights": torch.ones(3)})
+    data = path.read_bytes()
+    for at in range(0, len(data), 13):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+        assert checkpoint.load(tmp_path).step == 1, at
+
+
+@pytest.mark.parametrize("facts", [b"", b"[]", b"{", b'{"sha256": "0"}', b'{"sha256": 7}'])
+def test_damaged_facts_lose_at_most_their_own_state(tmp_path, facts):
+    for step in (1, 2):
+        path = checkpoint.save(tmp_path, step, {"step": step})
+    path.with_suffix(".json").write_bytes(facts)
+    assert checkpoint.load(tmp_path).step in ((1,) if b"sha" in facts else (2,))
+
+
+def test_a_process_killed_before_any_of_its_system_calls_leaves_a_state(tmp_path):
+    """Killed before the first call to the system, the second, and so on, until a save gets through."""
+    for stage in range(1, 100):
+        folder = tmp_path / str(stage)
+        for step in (1, 2):
+            checkpoint.save(folder, step, {"step": step}, keep=Keep(last=1), value=1.0)
+        child = multiprocessing.get_context("fork").Process(target=save_and_die, args=(folder, stage))
+        child.start()
+        child.join()
+        saved = checkpoint.load(folder)
+        assert saved.state["step"] in ((2, 3) if child.exitcode else (3,)), stage
+        assert saved.step == saved.state["step"]
+        checkpoint.save(folder, 4, {"step": 4})
+        assert checkpoint.load(folder).step == 4
+        if not child.exitcode:
+            break
+    assert stage > 10
+
+
+def save_and_die(folder, stage):
+    calls = []
+
+    def count(event, arguments):
+        if event in ("open", "os.rename", "os.remove", "os.scandir", "os.listdir") and str(folder) in str(arguments):
+            calls.append(event)
+            if len(calls) == stage:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    checkpoint.save(
+        folder, 2, {"step": 2}, keep=Keep(last=1), value=0.5
+    )  # again, as after going back to an earlier one
+    checkpoint.save(folder, 3, {"step": 3}, keep=Keep(last=1), value=0.5)
 
 
 def test_the_last_two_are_kept_and_drafts_of_killed_processes_go(tmp_path):
-    (tmp_path / ".checkpoint-1.99.tmp").write_bytes(b"half")
+    draft = tmp_path / ".checkpoint-1.pt.99.tmp"
+    draft.write_bytes(b"half")
+    os.utime(draft, (0, 0))
     for step in range(1, 6):
         checkpoint.save(tmp_path, step, {"step": step})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4.pt", "checkpoint-5.pt"]
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*.pt")) == ["checkpoint-4.pt", "checkpoint-5.pt"]
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_nothing_saved_is_nothing_found(tmp_path):
