@@ -203,15 +203,15 @@ class Member:
     def save(self) -> None:
         """Save what was offered with the last report, if that is not on disk yet."""
         if self._leads and self._offer and self._folder:
-            save(self._folder, self._at, self._offer(), self.order.keep, self._value)
-            self._offer = None
+            state = self._offer()
             self._drop_damaged(self._folder)
+            save(self._folder, self._at, state, self.order.keep, self._value)
+            self._offer = None
 
     def _drop_damaged(self, folder: Path) -> None:
-        """They are older than what has just been saved, and would count among those that are kept."""
+        """Or they would count among those that are kept."""
         for name in self._damaged:
-            if name != f"checkpoint-{self._at}.pt":
-                checkpoint.remove(folder / name)
+            checkpoint.remove(folder / name)
         self._damaged.clear()
 
     # --- ending -------------------------------------------------------------------------------------------------------
