@@ -7,16 +7,24 @@ import json
 import math
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from trainables.api import Order
 
 Node = Mapping[str, float]
-"""What one machine has, such as ``{"CPU": 8, "GPU": 2}``."""
+"""What one machine has, as Ray names it: ``{"CPU": 8, "GPU": 2, "memory": 64e9, "accelerator_type:H100": 1}``."""
+
+Bundle = Mapping[str, float]
+"""What one process takes, in the same words."""
 
 _ROUNDING = 1e-9  # 3 x 1/3 of a GPU make a GPU
+_IN_UNITS = ("GPU", "TPU", "HPU", "NPU", "RBLN", "neuron_cores")  # devices: a share of one is a share of one device
+_OF_TYPE = "accelerator_type:"
+_A_TOUCH = 0.001  # of that resource, by which Ray lets a process choose machines and keeps nobody else out
 
 
 class PlacementError(Exception):
@@ -35,6 +43,45 @@ class Resources(Protocol):
     @property
     def workers(self) -> int: ...
 
+    @property
+    def memory(self) -> int | None:
+        """Bytes, which Ray counts; None: not counted."""
+        ...
+
+    @property
+    def accelerator(self) -> str | None:
+        """The type of accelerator that its machine has to have, as Ray names it."""
+        ...
+
+    @property
+    def custom(self) -> Mapping[str, float]:
+        """Resources that the machines of this cluster were given names for."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Resources that are no part of a sweep."""
+
+    cpus: float = 1
+    gpus: float = 0
+    workers: int = 0
+    memory: int | None = None
+    accelerator: str | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
+
+
+def bundle(resources: Resources) -> Bundle:
+    """What each process takes. Raises PlacementError for shares of a device that no device can give."""
+    takes = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": resources.memory or 0, **resources.custom}
+    if resources.accelerator:
+        takes[f"{_OF_TYPE}{resources.accelerator}"] = _A_TOUCH
+    for name, amount in takes.items():
+        if name in _IN_UNITS and amount > 1 and amount != int(amount):
+            where = "resources.gpus" if name == "GPU" else f"resources.custom.{name}"
+            raise PlacementError(f"{where}: got {amount:g}, expected a share of one {name} or a whole number")
+    return {name: amount for name, amount in takes.items() if amount}
+
 
 def nodes() -> list[Node]:
     """The machines of the cluster that this process has joined."""
@@ -45,37 +92,64 @@ def nodes() -> list[Node]:
 
 def concurrent(resources: Resources, machines: Sequence[Node], limit: int | None = None) -> int:
     """How many trials run at a time: as many as fit, and at most ``limit``. Raises PlacementError if none ever can."""
-    if resources.gpus > 1 and resources.gpus != int(resources.gpus):
-        raise PlacementError(f"resources.gpus: got {resources.gpus:g}, expected a share of one GPU or a whole number")
-    processes = max(1, resources.workers)
-    places = sum(_places(resources, machine) for machine in machines)
-    if places < processes:
-        raise PlacementError(_too_much(resources, machines, places))
-    fitting = places // processes
+    fitting = fits(resources, machines)
+    if not fitting:
+        raise PlacementError(_too_much(resources, machines))
     return min(fitting, limit) if limit else fitting
 
 
-def _places(resources: Resources, machine: Node) -> int:
-    """How many processes one machine holds. A process with a share of a GPU has it on one GPU."""
-    by_cpu = math.floor(machine.get("CPU", 0) / resources.cpus + _ROUNDING)
-    if not resources.gpus:
-        return by_cpu
-    gpus = int(machine.get("GPU", 0))
-    by_gpu = gpus * math.floor(1 / resources.gpus + _ROUNDING) if resources.gpus < 1 else gpus // int(resources.gpus)
-    return min(by_cpu, by_gpu)
+def fits(resources: Resources, machines: Sequence[Node]) -> int:
+    """How many trials these machines hold at a time. The workers of one may be on several machines."""
+    takes = bundle(resources)
+    return sum(places(takes, machine) for machine in machines) // max(1, resources.workers)
 
 
-def _too_much(resources: Resources, machines: Sequence[Node], places: int) -> str:
-    one = _amount(resources.cpus, resources.gpus)
-    if places and resources.workers > 1:
-        return f"resources.workers: got {resources.workers} workers with {one} each, the cluster has room for {places}"
-    have = sorted({(m.get("CPU", 0), m.get("GPU", 0)) for m in machines}, reverse=True)
-    found = "; ".join(_amount(cpus, gpus) for cpus, gpus in have[:5]) or "no machine"
-    return f"resources: got {one} per process, the machines of the cluster have: {found}"
+def places(takes: Bundle, machine: Node) -> int:
+    """How many processes one machine holds."""
+    return min(rooms(takes, machine).values())
 
 
-def _amount(cpus: float, gpus: float) -> str:
-    return f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+def rooms(takes: Bundle, machine: Node) -> dict[str, int]:
+    """How many processes one machine holds, as far as each resource goes; the smallest one binds."""
+    return {name: _room(name, amount, machine.get(name, 0)) for name, amount in takes.items()}
+
+
+def _room(name: str, amount: float, has: float) -> int:
+    if name not in _IN_UNITS:
+        return math.floor(has / amount + _ROUNDING)
+    return int(has) * math.floor(1 / amount + _ROUNDING) if amount < 1 else int(has) // int(amount)
+
+
+def _too_much(resources: Resources, machines: Sequence[Node]) -> str:
+    takes = bundle(resources)
+    if resources.workers > 1 and (room := sum(places(takes, machine) for machine in machines)):
+        got = f"{resources.workers} workers with {amounts(takes)} each"
+        return f"resources.workers: got {got}, the cluster has room for {room}"
+    kinds = Counter(_shortage(takes, machine) for machine in machines)
+    found = "; ".join(f"{number} x {kind}" for kind, number in kinds.most_common(8)) or "no machine"
+    return f"resources: got {amounts(takes)} per process, which no machine of the cluster has: {found}"
+
+
+def _shortage(takes: Bundle, machine: Node) -> str:
+    """What a machine has of what is asked for, and what of it is not enough."""
+    has = {name: machine.get(name, 0) for name in takes if not name.startswith(_OF_TYPE)}
+    types = [name.removeprefix(_OF_TYPE) for name in machine if name.startswith(_OF_TYPE)]
+    short = [name.removeprefix(_OF_TYPE) for name, room in rooms(takes, machine).items() if not room]
+    return f"{amounts(has)}{''.join(f' ({t})' for t in types)}, too few of {', '.join(short)}"
+
+
+def amounts(of: Mapping[str, float]) -> str:
+    """What a process takes or a machine has, in words."""
+    return ", ".join(_amount(name, amount) for name, amount in of.items()) or "nothing"
+
+
+def _amount(name: str, amount: float) -> str:
+    if name.startswith(_OF_TYPE):
+        return f"on {name.removeprefix(_OF_TYPE)}"
+    if name == "memory":
+        return f"{amount / 1e9:.3g} GB memory"
+    plural = name in ("CPU", "GPU", "TPU") and amount != 1
+    return f"{amount:g} {name}{'s' * plural}"
 
 
 _MOST_AT_ONCE = {"cpu": 64, "cuda": 512}  # trials that a process is handed before it knows how many it can stack

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from cluster.placement import Sizes
@@ -23,13 +23,16 @@ class Traffic:
         open_sink: OpenSink,
         sizes: Sizes,
         *,
-        cpus: float = 1,
+        takes: Mapping[str, float] | None = None,
         sharing: int = 1,
         remote: bool = True,
     ) -> None:
-        """``sharing``: how many processes there are. ``remote``: they are not this one, where Ctrl-C is pressed."""
+        """``sharing``: how many processes there are. ``remote``: they are not this one, where Ctrl-C is pressed.
+
+        ``takes``: what each worker of a trial gets, as Ray names it.
+        """
         self._source, self._open_sink, self._sizes = source, open_sink, sizes
-        self._cpus, self._sharing, self._remote = cpus, sharing, remote
+        self._takes, self.sharing, self._remote = takes or {}, sharing, remote
         self._live: dict[str, dict[str, Order]] = {}  # by place and trial
         self._seconds: dict[str, float] = {}  # that trials had taken when they were last heard of
         self._failure: Exception | None = None
@@ -48,16 +51,16 @@ class Traffic:
         self._live[place] = {order.trial: order}
         self._add_alike(place, self._sizes.most(order) - 1)
         orders = tuple(self._live[place].values())
-        return Work(orders, self._open_sink, self._source.judges_reports, self._cpus, self._sizes.of(order))
+        return Work(orders, self._open_sink, self._source.judges_reports, self._takes, self._sizes.of(order))
 
     def _add_alike(self, place: str, most: int) -> tuple[Order, ...]:
         live, orders = self._live[place], ()
         most = min([most, *(order.most - len(live) for order in live.values() if order.most)])
         if most <= 0:
             return ()
-        idle = max(1, self._sharing - sum(bool(live) for other, live in self._live.items() if other != place))
+        idle = max(1, self.sharing - sum(bool(live) for other, live in self._live.items() if other != place))
         with self._guarded():
-            orders = tuple(self._source.alike(next(iter(live)), most, self._sharing, idle))
+            orders = tuple(self._source.alike(next(iter(live)), most, self.sharing, idle))
             live.update({order.trial: order for order in orders})
         return orders
 

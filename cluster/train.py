@@ -58,7 +58,7 @@ class GroupTrial(Trainable):
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
 
-        order, cpus = self._order, self._work.cpus
+        order = self._order
         with tempfile.TemporaryDirectory(prefix="assay-train-") as storage:
             trainer = TorchTrainer(
                 work_together,
@@ -66,7 +66,7 @@ class GroupTrial(Trainable):
                 scaling_config=ScalingConfig(
                     num_workers=order.workers,
                     use_gpu=order.gpus > 0,
-                    resources_per_worker={"CPU": cpus} | ({"GPU": order.gpus} if order.gpus else {}),
+                    resources_per_worker=dict(self._work.takes),
                 ),
                 run_config=RunConfig(
                     name=f"{order.trial}-{order.attempt}",

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from cluster import placement
+from cluster.capacity import Capacity
 from cluster.failures import cause_of
 from cluster.placement import Resources, Sizes
 from cluster.solo import SoloTrial
@@ -39,6 +40,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000000",  # the search says how many
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # no snapshots: the ledger is the source of truth
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000000",  # sic
@@ -51,26 +53,36 @@ def run(
     *,
     resources: Resources,
     max_concurrent: int | None = None,
+    autoscale: bool = False,
     sizes: Sizes | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run what ``source`` gives out until it has no more, or is stopping. Ray has to be up.
 
-    ``max_concurrent`` is how many processes run trials at a time at most; as many as fit if None. ``sizes`` says how
-    many trials a process may stack; one if None. Raises PlacementError if not one fits, and whatever the source raises.
+    Args:
+        source: of trials.
+        open_sink: for their reports.
+        resources: of each process.
+        max_concurrent: processes that run trials at a time at most; as many as fit if None, while nodes come and go.
+        autoscale: let trials wait for nodes that the cluster may add.
+        sizes: how many trials a process may stack; one if None.
+        say: told when nodes come and go.
+
+    Raises:
+        PlacementError: if not one trial fits. Whatever the source raises is raised, too.
     """
-    at_once = placement.concurrent(resources, placement.nodes(), max_concurrent)
-    traffic = Traffic(source, open_sink, sizes or Sizes(1), cpus=resources.cpus, sharing=at_once)
+    capacity = Capacity(resources, max_concurrent, autoscale=autoscale, say=say)
+    traffic = Traffic(source, open_sink, sizes or Sizes(1), takes=placement.bundle(resources), sharing=capacity.now)
     with tempfile.TemporaryDirectory(prefix="assay-tune-") as storage, _quietly():
         tune.run(
             _process(resources),
             name="assay",
             storage_path=storage,
-            search_alg=_Search(traffic),
+            search_alg=_Search(traffic, capacity),
             scheduler=_Schedule(traffic),
             callbacks=[_Starts(traffic)],
             resources_per_trial=_bundle(resources),
             num_samples=-1,
-            max_concurrent_trials=at_once,
             reuse_actors=resources.workers == 0,
             max_failures=0,
             raise_on_failed_trial=False,
@@ -93,7 +105,7 @@ def _bundle(resources: Resources) -> PlacementGroupFactory:
     """What the Tune actor takes. The workers of a group are placed by Ray Train; an empty bundle would be refused."""
     if resources.workers:
         return PlacementGroupFactory([{"CPU": 0, "memory": 2**20}])
-    return PlacementGroupFactory([{"CPU": resources.cpus, "GPU": resources.gpus}])
+    return PlacementGroupFactory([dict(placement.bundle(resources))])
 
 
 def _name(trial: Trial) -> str:
@@ -103,18 +115,24 @@ def _name(trial: Trial) -> str:
 class _Search(Searcher):
     """Tune's view of where trials come from."""
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: Traffic, capacity: Capacity) -> None:
         super().__init__()
-        self._traffic = traffic
+        self._traffic, self._capacity = traffic, capacity
+        self._processes: set[str] = set()  # that run, or wait for a place
 
     def suggest(self, trial_id: str) -> Any:
+        self._traffic.sharing = max(1, self._capacity.now)
+        if len(self._processes) >= self._capacity.now and not self._traffic.stopping:
+            return None
         work = self._traffic.next(trial_id)
         if isinstance(work, Idle):
             return Searcher.FINISHED if work is Idle.FINISHED else None
+        self._processes.add(trial_id)
         return {"work": work}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The schedule has told the source already."""
+        self._processes.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing here outlives the run."""

@@ -67,7 +67,7 @@ class Work:
     orders: tuple[Order, ...]
     open_sink: OpenSink
     judged: bool = False  # whether each report has to be asked about before a trial goes on
-    cpus: float = 1  # of each process
+    takes: Mapping[str, float] = field(default_factory=dict)  # what each worker gets, as Ray names it
     size: int | None = None  # of a cohort; None: the process finds out
 
     def __repr__(self) -> str:

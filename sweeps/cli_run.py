@@ -49,6 +49,10 @@ Curves = Annotated[
 Address = Annotated[
     str | None, typer.Option("--address", help="A Ray cluster to join. By default $RAY_ADDRESS, or none.")
 ]
+Autoscale = Annotated[
+    bool,
+    typer.Option("--autoscale", help="The cluster adds nodes on demand: ask for more than fits, up to --concurrent."),
+]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -68,6 +72,7 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     inline: Inline = False,
     address: Address = None,
     concurrent: Concurrent = None,
+    autoscale: Autoscale = False,
     storage: Storage = None,
     allow_code_change: AllowCode = False,
     worlds: Worlds = None,
@@ -88,6 +93,7 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
         inline=inline,
         address=address,
         concurrent=concurrent,
+        autoscale=autoscale,
         optuna_storage=storage,
         allow_code_change=allow_code_change,
     )
@@ -142,6 +148,7 @@ def resume(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     inline: Inline = False,
     address: Address = None,
     concurrent: Concurrent = None,
+    autoscale: Autoscale = False,
     storage: Storage = None,
     allow_code_change: AllowCode = False,
     retry_failed: RetryFailed = False,
@@ -151,11 +158,20 @@ def resume(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     from sweeps.run import Options
 
     _check_backend(backend, inline=inline)
-    options = Options(inline, address, concurrent, storage, allow_code_change, retry_failed, backend or "")
+    options = Options(
+        inline=inline,
+        address=address,
+        concurrent=concurrent,
+        autoscale=autoscale,
+        optuna_storage=storage,
+        allow_code_change=allow_code_change,
+        retry_failed=retry_failed,
+        backend=backend or "",
+    )
     _drive(folder.find(run, runs or folder.default_runs()), options)
 
 
-def confirm(
+def confirm(  # noqa: PLR0913, PLR0917
     run: Run,
     max_seeds: Annotated[
         int | None,
@@ -165,6 +181,7 @@ def confirm(
     inline: Inline = False,
     address: Address = None,
     concurrent: Concurrent = None,
+    autoscale: Autoscale = False,
     allow_code_change: AllowCode = False,
     runs: Runs = None,
 ) -> None:
@@ -172,7 +189,13 @@ def confirm(
     from sweeps.confirm import confirm as confirm_more
     from sweeps.run import Options
 
-    options = Options(inline=inline, address=address, concurrent=concurrent, allow_code_change=allow_code_change)
+    options = Options(
+        inline=inline,
+        address=address,
+        concurrent=concurrent,
+        autoscale=autoscale,
+        allow_code_change=allow_code_change,
+    )
     target = folder.find(run, runs or folder.default_runs())
     _end(target, confirm_more(target, max_seeds, options, say, until_decided=until_decided))
 

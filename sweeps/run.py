@@ -40,6 +40,7 @@ class Options:
     inline: bool = False  # in this process, without Ray
     address: str | None = None  # of a Ray cluster to join
     concurrent: int | None = None  # trials at a time
+    autoscale: bool = False  # let trials wait for nodes that the cluster may add
     optuna_storage: str | None = None  # where to mirror the studies
     allow_code_change: bool = False
     retry_failed: bool = False
@@ -254,7 +255,9 @@ def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options, sizes: S
             open_sinks,
             resources=sweep.resources,
             max_concurrent=options.concurrent or sweep.resources.concurrent,
+            autoscale=options.autoscale,
             sizes=sizes,
+            say=driver.progress.message,
         )
 
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from cluster.placement import amounts, bundle
 from sweeps.folder import Status
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def plan(p: Plan) -> RenderableType:
 
 def _plan_facts(p: Plan) -> list[tuple[str, str]]:
     r, s, n = p.sweep.resources, p.sweep.seeds, p.tune + p.confirm
-    each = f"{r.cpus:g} CPU" + (f", {r.gpus:g} GPU" if r.gpus else "")
+    each = amounts(bundle(r))
     workers = f", {r.workers} workers" if r.workers else ""
     source = f" (from {p.estimate_from})" if p.estimate_from else "; `assay plan --probe` measures it"
     gpu = f", {p.gpu_hours:.1f} GPU-hours" if p.gpu_hours else ""

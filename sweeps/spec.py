@@ -291,15 +291,40 @@ Cohort = Annotated[
 ]
 
 
+_OURS = {"CPU": "cpus", "GPU": "gpus", "memory": "memory"}  # of Ray's own resources, and which key asks for it
+
+
 class Resources(Model):
-    """What one trial gets."""
+    """What one process of a trial gets, and how many trials run at a time."""
 
     cpus: Positive = 1
-    gpus: NonNegative = 0
+    gpus: NonNegative = Field(default=0, description="whole GPUs, or a share of one: 0.25")
+    memory: Bytes | None = Field(default=None, description="such as 4GB; where less is left, no trial starts")
+    accelerator: str | None = Field(default=None, min_length=1, description="Ray's name of a type of GPU, such as H100")
+    custom: dict[str, Positive] = Field(
+        default_factory=dict, description="resources that the nodes of a cluster were started with: {tpu_slice: 1}"
+    )
     workers: int = Field(default=0, ge=0, description="0: the trial is one process; N: N processes train together")
     concurrent: int | None = Field(default=None, ge=1, description="trials at a time at most; default: what fits")
     retries: int = Field(default=2, ge=0, description="new attempts after a trial's process died")
     cohort: Cohort = Field(default="auto", description="trials that are trained together in one process")
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_or_less(cls, gpus: int | float) -> int | float:
+        if gpus > 1 and gpus != int(gpus):
+            raise fault("a share of several GPUs", expected="a whole number, or a share of one")
+        return gpus
+
+    @field_validator("custom")
+    @classmethod
+    def _not_ours(cls, custom: dict[str, Any]) -> dict[str, Any]:
+        for name in custom:
+            if key := _OURS.get(name):
+                raise fault(f"{name} is no custom resource; resources.{key} asks for it", name)
+            if not name or ":" in name or name == "object_store_memory":
+                raise fault(f"{name!r} is no name of a custom resource", name)
+        return custom
 
 
 class Checkpoints(Model):

@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, ByteSize, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from trainables.config import number
@@ -61,6 +61,29 @@ Number = Annotated[int | float, BeforeValidator(_real), WithJsonSchema(_NUMBER)]
 
 Positive = Annotated[Number, Gt(0), WithJsonSchema({**_NUMBER, "exclusiveMinimum": 0})]
 NonNegative = Annotated[Number, Ge(0), WithJsonSchema({**_NUMBER, "minimum": 0})]
+
+
+_SIZE = TypeAdapter(ByteSize)
+
+
+def _bytes(value: Any) -> int:
+    try:
+        found = int(_SIZE.validate_python(value))
+    except ValidationError:
+        found = 0
+    if found <= 0 or isinstance(value, bool):
+        raise fault("not a number of bytes", expected="such as 4GB, 512MiB or 4000000000")
+    return found
+
+
+_BYTES = r"^\s*[0-9]+(\.[0-9]+)?\s*[a-zA-Z]*\s*$"
+
+Bytes = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": _BYTES}]}),
+]
+"""A number of bytes, as a number or with a unit: ``4GB``, ``512MiB``."""
 
 NumberOrName = Annotated[
     int | float | str, PlainValidator(_real_or_name), WithJsonSchema({"type": ["number", "string"]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import ray
@@ -11,18 +11,12 @@ import torch
 from fakes import FakeSource, order
 
 from cluster import inline, tune
+from cluster.placement import Ask
 from trainables.api import Order, Outcome
 from trainables.checkpoint import load
 from trainables.supervised.classify import NOT_REPRODUCIBLE
 
 pytestmark = pytest.mark.usefixtures("ray_session")
-
-
-@dataclass(frozen=True)
-class Resources:
-    cpus: float = 1
-    gpus: float = 0
-    workers: int = 2
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +50,7 @@ def test_two_workers_end_where_one_does(files, tmp_path):
     """The same global batch, so the same parameters and metrics, to float tolerance."""
     one, two = FakeSource([digits(tmp_path / "one", 0)]), FakeSource([digits(tmp_path / "two", 2)])
     inline.run(one, files)
-    tune.run(two, files, resources=Resources())
+    tune.run(two, files, resources=Ask(workers=2))
     assert two.outcomes("digits") == [Outcome.DONE]
     assert two.steps("digits") == one.steps("digits")
     for there, here in zip(two.reports["digits"], one.reports["digits"], strict=True):
@@ -73,12 +67,12 @@ def test_two_workers_end_where_one_does(files, tmp_path):
 def test_pruned_and_stopped_trials_give_everything_back(files, tmp_path):
     whole = digits(tmp_path / "trial", 2, epochs=5000)
     pruned = FakeSource([replace(whole, trial="pruned")], judge=lambda _, report: report.step < 27)
-    tune.run(pruned, files, resources=Resources())
+    tune.run(pruned, files, resources=Ask(workers=2))
     assert pruned.outcomes("pruned") == [Outcome.PRUNED]
     assert pruned.steps("pruned") == files.steps("pruned") == [9, 18, 27]
     assert all_cpus_come_back()
     stopped = FakeSource([whole], stop_when=lambda source: len(source.steps("digits")) >= 2)
-    tune.run(stopped, files, resources=Resources())
+    tune.run(stopped, files, resources=Ask(workers=2))
     assert stopped.outcomes("digits") == [Outcome.CANCELLED]
     assert load(tmp_path / "trial").step == files.steps("digits")[-1]
     assert all_cpus_come_back()
@@ -88,7 +82,7 @@ def test_pruned_and_stopped_trials_give_everything_back(files, tmp_path):
 def test_each_way_to_fail(files):
     endings = {"fail": Outcome.FAILED, "blow_up": Outcome.DIVERGED, "always_die": Outcome.LOST}
     source = FakeSource([order(name, name, workers=2) for name in endings], retries=0)
-    tune.run(source, files, resources=Resources())
+    tune.run(source, files, resources=Ask(workers=2))
     assert {name: source.outcomes(name) for name in endings} == {name: [end] for name, end in endings.items()}
     assert source.endings["fail"][0].error.endswith("ValueError: no such luck\n")
     assert "the workers of the attempt died" in source.endings["always_die"][0].error

@@ -5,27 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
 
 import pytest
 from fakes import FakeSource, order
 
 from cluster import inline, tune
-from cluster.placement import PlacementError
+from cluster.placement import Ask, PlacementError
 from trainables.api import Outcome
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
-@dataclass(frozen=True)
-class Resources:
-    cpus: float = 1
-    gpus: float = 0
-    workers: int = 0
-
-
 def run(source, files, **more):
-    tune.run(source, files, resources=Resources(**more))
+    tune.run(source, files, resources=Ask(**more))
 
 
 def test_many_trials_with_every_ending(files, tmp_path):

@@ -1,0 +1,94 @@
+"""Trials on real clusters of several nodes, which join and are killed while trials run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fakes import FakeSource, order
+from machines import machines
+
+from cluster import tune
+from cluster.placement import Ask, PlacementError
+from trainables.api import Outcome
+
+pytestmark = pytest.mark.cluster
+
+
+def nodes_of(source: FakeSource, *trials: str) -> set[float]:
+    """Where these trials reported from."""
+    return {report.metrics["node"] for trial in trials for report in source.reports[trial]}
+
+
+@dataclass
+class Happening:
+    """Does something once, in the main thread, when a source is looked at and it is time."""
+
+    when: Any
+    what: Any
+    done: list[Any] = field(default_factory=list)
+
+    def __call__(self, source: FakeSource) -> bool:
+        if not self.done and self.when(source):
+            self.done.append(None)
+            self.done[0] = self.what()
+        return False
+
+
+def test_nodes_that_join_get_trials_and_those_of_a_node_that_leaves_go_on_elsewhere(files, tmp_path):
+    """One after the other on one node, then two at a time on two, then the first is killed."""
+    said: list[str] = []
+    with machines({"num_cpus": 1}) as cluster:
+        (first,) = cluster.cluster.worker_nodes
+
+        def grow(source):
+            return len(source.steps("t0")) >= 3
+
+        def shrink(source):
+            return len(source.steps("t1")) >= 30 and len(source.steps("t0")) >= 30
+
+        joins, leaves = Happening(grow, lambda: cluster.add(num_cpus=1)), Happening(shrink, lambda: cluster.kill(first))
+        orders = [
+            order(f"t{n}", "reside", {"steps": 60, "sleep": 0.1}, folder=str(tmp_path / f"t{n}")) for n in range(3)
+        ]
+        source = FakeSource(orders, stop_when=lambda source: joins(source) or leaves(source))
+        tune.run(source, files, resources=Ask(), say=said.append)
+    assert joins.done and leaves.done
+    assert {t: source.outcomes(t)[-1] for t in source.given} == dict.fromkeys(["t0", "t1", "t2"], Outcome.DONE)
+    assert sorted(source.outcomes("t0") + source.outcomes("t1")) == [Outcome.DONE, Outcome.DONE, Outcome.LOST]
+    lost = "t0" if len(source.outcomes("t0")) == 2 else "t1"
+    assert source.given[lost].attempt == 2
+    again = files.steps(lost, 2)
+    assert again[0] > 1, "it went on from its checkpoint"
+    assert sorted({*files.steps(lost, 1), *again}) == list(range(1, 61))
+    assert len(nodes_of(source, "t0", "t1")) == 2
+    assert said == [
+        "1 node joined: room for 2 at a time, 1 before",
+        "1 node left: room for 1 at a time, 2 before",
+    ]
+
+
+def test_what_each_process_takes_is_found_on_the_right_node(files):
+    nodes = (
+        {"num_cpus": 2, "resources": {"slot": 1}},
+        {"num_cpus": 2, "num_gpus": 1, "resources": {"accelerator_type:H100": 1}},
+        {"num_cpus": 1, "memory": 3_000_000_000},
+    )
+    asks = {
+        "slot": (Ask(custom={"slot": 0.5}), 2),
+        "H100": (Ask(accelerator="H100", gpus=0.25), 2),
+        "memory": (Ask(cpus=0.25, memory=1_500_000_000), 2),
+    }
+    with machines(*nodes) as cluster:
+        homes = {}
+        for name, (ask, _) in asks.items():
+            source = FakeSource([order(f"{name}{n}", "reside", {"steps": 1}) for n in range(3)])
+            tune.run(source, files, resources=ask)
+            assert {t: source.outcomes(t) for t in source.given} == {t: [Outcome.DONE] for t in source.given}
+            homes[name] = nodes_of(source, *source.given)
+        with pytest.raises(PlacementError, match="too few of H100"):
+            tune.run(FakeSource([]), files, resources=Ask(accelerator="H100", cpus=3))
+        del cluster
+    assert [len(home) for home in homes.values()] == [1, 1, 1]
+    assert len(set.union(*homes.values())) == 3
