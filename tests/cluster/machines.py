@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from fakes import HERE
 
+_HEAD = {"num_cpus": 0, "include_dashboard": False}
+_SEES_DEATHS_SOON = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}  # not after 15 s
+
 
 @dataclass(frozen=True)
 class Machines:
@@ -44,7 +47,7 @@ def machines(*nodes: dict[str, Any]) -> Iterator[Machines]:
         patch.setenv("RAY_TMPDIR", str(home))
         cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 * 2**20},
+            head_node_args={**_HEAD, "object_store_memory": 80 * 2**20, "_system_config": _SEES_DEATHS_SOON},
         )
         found = Machines(cluster)
         try:

@@ -193,6 +193,11 @@ TYPES = [
     Bad("scale that is no mapping", but("{search.points: 2}", "2"), "23:10", "wrong type|got 2|a mapping"),
     Bad("cohort", plus("resources: {cohort: some}\n"), "24:21", "unknown value|'some'|auto, off"),
     Bad("no processor", plus("resources: {cpus: 0}\n"), "24:19", "out of range|got 0|above 0"),
+    Bad("memory", plus("resources: {memory: 4 large}\n"), "24:21", "not a number of bytes|'4 large'|4GB"),
+    Bad("no memory", plus("resources: {memory: 0}\n"), "24:21", "not a number of bytes|got 0"),
+    Bad("shares of GPUs", plus("resources: {gpus: 1.5}\n"), "24:19", "a share of several GPUs|got 1.5|whole number"),
+    Bad("custom CPUs", plus("resources: {custom: {CPU: 2}}\n"), "24:27", "no custom resource; resources.cpus asks"),
+    Bad("odd resource", plus("resources: {custom: {'node:a': 2}}\n"), "24:32", "'node:a' is no name"),
 ]
 
 SPACE = [
