@@ -55,7 +55,7 @@ def run(
 ) -> Facts:
     """Run what ``source`` gives out until it has no more, or is stopping. Raises PlacementError if no node can."""
     found = places(resources, world, max_concurrent)
-    traffic = Traffic(source, open_sink, sizes or Sizes(1), cpus=resources.cpus, sharing=len(found))
+    traffic = Traffic(source, open_sink, sizes or Sizes(1), takes=placement.bundle(resources), sharing=len(found))
     simulation = _Simulation(traffic, found, world, clock, curves)
     try:
         simulation.run()
@@ -65,20 +65,11 @@ def run(
     return simulation.facts
 
 
-@dataclass(frozen=True)
-class _Alone:
-    """What one process takes of several that train a trial together."""
-
-    cpus: float
-    gpus: float
-    workers: int = 0
-
-
 def places(resources: Resources, world: World, limit: int | None = None) -> list[Place]:
     """As many as fit, and at most ``limit``. The workers of a group may lie on several nodes."""
     machines = [{"CPU": float(world.cpus), "GPU": float(world.gpus)}] * world.nodes
     at_once = placement.concurrent(resources, machines, limit)
-    per_node = placement.concurrent(_Alone(resources.cpus, resources.gpus), machines[:1])
+    per_node = placement.places(placement.bundle(resources), machines[0])
     slots = [node for node in range(len(machines)) for _ in range(per_node)]
     size = max(1, resources.workers)
     return [Place(str(n), frozenset(slots[n * size : (n + 1) * size])) for n in range(at_once)]

@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
-from pydantic import BeforeValidator, ByteSize, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from trainables.config import number
@@ -62,29 +62,6 @@ Number = Annotated[int | float, BeforeValidator(_real), WithJsonSchema(_NUMBER)]
 Positive = Annotated[Number, Gt(0), WithJsonSchema({**_NUMBER, "exclusiveMinimum": 0})]
 NonNegative = Annotated[Number, Ge(0), WithJsonSchema({**_NUMBER, "minimum": 0})]
 
-
-_SIZE = TypeAdapter(ByteSize)
-
-
-def _bytes(value: Any) -> int:
-    try:
-        found = int(_SIZE.validate_python(value))
-    except ValidationError:
-        found = 0
-    if found <= 0 or isinstance(value, bool):
-        raise fault("not a number of bytes", expected="such as 4GB, 512MiB or 4000000000")
-    return found
-
-
-_BYTES = r"^\s*[0-9]+(\.[0-9]+)?\s*[a-zA-Z]*\s*$"
-
-Bytes = Annotated[
-    int,
-    BeforeValidator(_bytes),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": _BYTES}]}),
-]
-"""A number of bytes, as a number or with a unit: ``4GB``, ``512MiB``."""
-
 NumberOrName = Annotated[
     int | float | str, PlainValidator(_real_or_name), WithJsonSchema({"type": ["number", "string"]})
 ]
@@ -92,7 +69,7 @@ Scalar = Annotated[
     bool | int | float | str, PlainValidator(_scalar), WithJsonSchema({"type": ["boolean", "number", "string"]})
 ]
 Bytes = Annotated[int, PlainValidator(_size), WithJsonSchema({"type": ["number", "string"], "pattern": _BYTES})]
-"""A size on disk: bytes, or text such as ``20GB`` (powers of 1000) or ``16GiB`` (of 1024)."""
+"""A size on disk or in memory: bytes, or text such as ``20GB`` (powers of 1000) or ``16GiB`` (of 1024)."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
 MetricName = Annotated[str, Field(min_length=1, max_length=200)]
