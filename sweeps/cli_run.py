@@ -60,6 +60,15 @@ Storage = Annotated[
     ),
 ]
 AllowCode = Annotated[bool, typer.Option("--allow-code-change", help="Go on although the trainable's code changed.")]
+Takeover = Annotated[
+    bool,
+    typer.Option(
+        "--takeover",
+        envvar="ASSAY_TAKEOVER",
+        help="Go on in the place of a driver on another machine that has shown no sign of life for a minute; waits "
+        "until that is over. One that died on this machine is followed anyway.",
+    ),
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")]
 
 
@@ -75,6 +84,7 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     autoscale: Autoscale = False,
     storage: Storage = None,
     allow_code_change: AllowCode = False,
+    takeover: Takeover = False,
     worlds: Worlds = None,
     curves: Curves = None,
     runs: Runs = None,
@@ -96,6 +106,8 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
         autoscale=autoscale,
         optuna_storage=storage,
         allow_code_change=allow_code_change,
+        takeover=takeover,
+        say=say,
     )
     made = make_plan(resolved, root, replace(options, concurrent=_at_once(world, resolved, concurrent)))
     out.print(show.plan(made))
@@ -152,6 +164,7 @@ def resume(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     storage: Storage = None,
     allow_code_change: AllowCode = False,
     retry_failed: RetryFailed = False,
+    takeover: Takeover = False,
     runs: Runs = None,
 ) -> None:
     """Go on with a run that was stopped, killed or cut off. What is done is never run again."""
@@ -167,11 +180,13 @@ def resume(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
         allow_code_change=allow_code_change,
         retry_failed=retry_failed,
         backend=backend or "",
+        takeover=takeover,
+        say=say,
     )
     _drive(folder.find(run, runs or folder.default_runs()), options)
 
 
-def confirm(  # noqa: PLR0913, PLR0917
+def confirm(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     run: Run,
     max_seeds: Annotated[
         int | None,
@@ -183,6 +198,7 @@ def confirm(  # noqa: PLR0913, PLR0917
     concurrent: Concurrent = None,
     autoscale: Autoscale = False,
     allow_code_change: AllowCode = False,
+    takeover: Takeover = False,
     runs: Runs = None,
 ) -> None:
     """Run more confirm seeds where undecided claims need them. Intervals stay valid although the results decide it."""
@@ -195,6 +211,8 @@ def confirm(  # noqa: PLR0913, PLR0917
         concurrent=concurrent,
         autoscale=autoscale,
         allow_code_change=allow_code_change,
+        takeover=takeover,
+        say=say,
     )
     target = folder.find(run, runs or folder.default_runs())
     _end(target, confirm_more(target, max_seeds, options, say, until_decided=until_decided))

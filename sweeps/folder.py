@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from analysis import records
 from analysis.records import DECISIONS, ENVIRONMENT, LOCK_FILE, Record
-from sweeps.ledger import DRIVER_LOCK, RunError
+from sweeps import lease
+from sweeps.lease import RunError
 from trainables.config import nearest
 
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -128,7 +128,8 @@ def status(run: Path, *, maximize: bool = False) -> Status:
     _count(lines.records, cells)
     _note_results(lines.records, cells, maximize)
     event = lives[-1]["event"] if lives else "started"
-    state = event if event in ("finished", "interrupted") else "running" if _held(run) else "broken off"
+    held = event not in ("finished", "interrupted") and lease.is_held(lease.Folder(run / "ledger"))
+    state = event if event in ("finished", "interrupted") else "running" if held else "broken off"
     seconds = sum(r.get("seconds", 0.0) for r in lives)
     began = lines.records[0]["time"] if lines.records else 0.0
     causes = Counter(f"{r['kind']}: {r['cause']}" for r in lines.records if r.get("cause"))
@@ -166,13 +167,3 @@ def _note_results(decisions: list[Record], cells: Mapping[str, CellStatus], maxi
             cell.best = value if cell.best is None else better(cell.best, value)
         elif cell and record["kind"] == "winner":
             cell.winners = record["points"]
-
-
-def _held(run: Path) -> bool:
-    """Whether a living driver has the run."""
-    lock = FileLock(run / DRIVER_LOCK)
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import time
 import uuid
@@ -13,19 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from filelock import FileLock, Timeout
-
 from analysis import records
 from analysis.records import ENDINGS, Record
 from cluster.work import Report
+from sweeps.lease import Folder, Lease, RunError, Say
 from trainables.api import Metrics, Order, Outcome
 
 OF_A_STUDY = ("asked", "judged", "told", "winner", "confirm")  # kinds that mean nothing to a study of another signature
-DRIVER_LOCK = "ledger/driver.lock"
 
-
-class RunError(Exception):
-    """A run folder that cannot be used; one line."""
+__all__ = ["Ledger", "LedgerSink", "RunError", "identity"]
 
 
 def identity(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -45,10 +42,17 @@ def identity(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
 class Ledger:
     """The decisions of one run: an append-only file with a single writer."""
 
-    def __init__(self, run: Path, now: Callable[[], float] = time.time) -> None:
-        """``now``: seconds since 1970, of the records."""
+    def __init__(
+        self,
+        run: Path,
+        now: Callable[[], float] = time.time,
+        *,
+        takeover: bool = False,
+        say: Say = lambda _: None,
+    ) -> None:
+        """``now``: seconds since 1970, of the records. ``takeover``: from a silent driver on another machine."""
         self.run, self._now = run, now
-        self._lock = FileLock(run / DRIVER_LOCK)
+        self.lease = Lease(Folder(run / "ledger"), str(run), takeover=takeover, say=say)
         self._seen: set[tuple[Any, ...]] = set()
         self._searches: dict[str, str] = {}  # cell -> signature of its last study
         self._file: TextIO | None = None
@@ -58,31 +62,18 @@ class Ledger:
     def open(self) -> Iterator[Ledger]:
         """Take the run for this process, read what is there, and append. Raises RunError if another process has it."""
         (self.run / "ledger").mkdir(parents=True, exist_ok=True)
-        with self._taken():
+        with self.lease.held():
+            path = self.run / records.DECISIONS
+            if self.lease.followed_a_stranger and path.exists():
+                _leave_to_strangers(path)
             lines = records.read_decisions(self.run)
             self.records = lines.records
             self._seen = {key for record in lines.records if (key := identity(record))}
             self._searches = {r["cell"]: r["search"] for r in lines.records if r["kind"] == "cell"}
-            path = self.run / records.DECISIONS
             if lines.torn:
                 os.truncate(path, lines.end)
             with path.open("a", encoding="utf-8") as self._file:
                 yield self
-
-    @contextlib.contextmanager
-    def _taken(self) -> Iterator[None]:
-        holder = self.run / "ledger" / "driver.txt"
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            who = holder.read_text().strip() if holder.exists() else "another process"
-            raise RunError(f"{self.run}: {who} is running this run; wait for it, or stop it first") from None
-        try:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-            yield
-        finally:
-            holder.unlink(missing_ok=True)
-            self._lock.release()
 
     def record(self, kind: str, **fields: Any) -> None:
         """Append a decision, unless the run holds it already."""
@@ -93,6 +84,7 @@ class Ledger:
         if key is not None:
             self._seen.add(key)
         assert self._file is not None, "the ledger is not open"
+        self.lease.check()
         self._file.write(records.encode(record))
         self._file.flush()
 
@@ -121,6 +113,13 @@ class Ledger:
         for path in sorted(self.run.glob(records.SEGMENTS)):
             found = records.read_some(path, f'"trial":"{trial}"') if trial else records.read_lines(path).records
             yield from (record for record in found if record["kind"] == "report")
+
+
+def _leave_to_strangers(path: Path) -> None:
+    """Go on in a copy. Whoever still has the file open, and comes back at any moment, writes into nothing."""
+    copy = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    shutil.copyfile(path, copy)
+    copy.replace(path)
 
 
 @cache

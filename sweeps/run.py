@@ -20,6 +20,7 @@ from cluster.world import World
 from sweeps import code, folder, plan, resolve, simulation, space, tensorboard
 from sweeps.driver import Driver, OpenSinks, stop_on_signals
 from sweeps.environment import environment
+from sweeps.lease import Lease, Say
 from sweeps.ledger import Ledger, RunError
 from sweeps.plan import Plan
 from sweeps.planner import Configs
@@ -45,6 +46,8 @@ class Options:
     allow_code_change: bool = False
     retry_failed: bool = False
     backend: str = ""  # ray, inline or simulated; that of the run if empty, which for a real one is Ray
+    takeover: bool = False  # from a driver on another machine that shows no sign of life
+    say: Say = lambda _: None  # what the user may want to know before it begins
 
     @property
     def chosen(self) -> str:
@@ -85,7 +88,8 @@ def drive(
     trainable = registry.find(sweep.trainable, folder.search_path(run))
     virtual = simulation.of(run, options.chosen)
     clock = virtual.clock if virtual else time.monotonic
-    with Ledger(run, virtual.clock if virtual else time.time).open() as ledger:
+    told = virtual.clock if virtual else time.time
+    with Ledger(run, told, takeover=options.takeover, say=options.say).open() as ledger:
         simulation.check(run, virtual, ledger.records)
         if virtual and ledger.records:
             virtual.clock.advance(ledger.records[-1]["time"])
@@ -112,7 +116,7 @@ def drive(
         ledger.record("run", event=event, cells=[cell.id for cell in search.cells], **marks)
         if not virtual:
             tensorboard.write_experiment(run / "tensorboard", tensorboard.parameters(sweep), tensorboard.metrics(sweep))
-        driver = _go(sweep, trainable, run, search, options, virtual)
+        driver = _go(sweep, trainable, run, search, options, virtual, ledger.lease)
         event = "interrupted" if driver.stopping else "finished"
         cells = [cell.id for cell in search.cells]
         ledger.record("run", event=event, seconds=round(clock() - began, 3), cells=cells, **marks)
@@ -199,7 +203,13 @@ def _mirror(options: Options, run: Path, sweep: str, *, simulated: bool) -> Any:
 
 
 def _go(
-    sweep: Sweep, trainable: Trainable, run: Path, search: Search, options: Options, virtual: Simulation | None
+    sweep: Sweep,
+    trainable: Trainable,
+    run: Path,
+    search: Search,
+    options: Options,
+    virtual: Simulation | None,
+    lease: Lease,
 ) -> Driver:
     totals = {
         c.id: CellTotals(tune=search.studies[c.id].points * sweep.seeds.tune, confirm=sweep.seeds.confirm)
@@ -211,6 +221,7 @@ def _go(
         for planned, outcome in search.finished():
             progress.ended(planned.cell, planned.phase, outcome, 0.0)
         driver = Driver(sweep, run, search, progress, folder.search_path(run), clock)
+        lease.on_lost = driver.stop  # what it would decide from now on is refused
         with stop_on_signals(driver.stop, progress.message):
             if virtual:
                 progress.message(_simulate(sweep, trainable, driver, options, virtual).sentence())

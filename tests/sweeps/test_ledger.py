@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 
 import pytest
 
 from analysis import records
 from analysis.segments import compact
 from cluster.work import Report
-from sweeps.ledger import Ledger, LedgerSink, RunError
+from sweeps.ledger import Ledger, LedgerSink
 from trainables.api import Order
 
 
@@ -96,19 +94,6 @@ def test_compacted_history_is_the_same_with_all_its_metrics(tmp_path):
     assert not list(tmp_path.glob(records.SEGMENTS))
     assert Ledger(tmp_path).history() == written
     assert Ledger(tmp_path).history("t2") == {"t2": written["t2"]}
-
-
-def test_second_driver_is_refused_and_told_who_holds_the_run(tmp_path):
-    program = "import sys; from pathlib import Path; from sweeps.ledger import Ledger\n"
-    program += "with Ledger(Path(sys.argv[1])).open(): print('open', flush=True); sys.stdin.read()"
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout.readline() == "open\n"
-        with pytest.raises(RunError, match=f"process {holder.pid} on"), Ledger(tmp_path).open():
-            pass
-        holder.kill()
-    with Ledger(tmp_path).open():
-        """A dead driver holds nothing."""
 
 
 def test_study_of_another_signature_may_record_its_points_again(tmp_path):
