@@ -50,10 +50,13 @@ def number(value: Any) -> Any:
 
 
 class Component:
-    """Annotates a field whose ``name`` picks a module of ``package``, which has a ``Config`` of its own."""
+    """Annotates a field whose ``name`` picks a module of ``package``, which has a ``Config`` of its own.
 
-    def __init__(self, package: str) -> None:
-        self.package = package
+    An ``optional`` one may be null, and be so by default.
+    """
+
+    def __init__(self, package: str, *, optional: bool = False) -> None:
+        self.package, self.optional = package, optional
 
     def names(self) -> list[str]:
         return list(_component_names(self.package))
@@ -62,6 +65,8 @@ class Component:
         return importlib.import_module(f"{self.package}.{name}").Config
 
     def _parse(self, value: Any) -> Any:
+        if value is None and self.optional:
+            return None
         value = {"name": value} if isinstance(value, str) else value
         if not isinstance(value, Mapping):
             raise PydanticCustomError("component", "a mapping with a name")

@@ -258,13 +258,16 @@ class Fit(Generic[R]):
         self._steps[place] = state["epoch"] * self.steps_per_epoch
 
     def predict(self, part: StackedPart, most: int = 2**16) -> Float[Tensor, "members examples classes"]:
-        """The logits of the networks at rest (no dropout), computed for about ``most`` examples at a time.
+        """The logits of the networks at rest (no dropout), computed for about ``most`` examples at a time."""
+        size = max(1, most // len(self))
+        return torch.cat([self.logits(part.chunk(at, at + size)) for at in range(0, part.count, size)], dim=1)
+
+    def logits(self, inputs: Float[Tensor, "members examples ..."]) -> Float[Tensor, "members examples classes"]:
+        """Of inputs that each member has for itself, scaled as it scales its own; the networks are at rest.
 
         They have the average of their weights, if the recipe takes one, and the running statistics of the last weights.
         """
-        size, weights = max(1, most // len(self)), self._kept.get("average")
-        chunks = [part.chunk(start, start + size) for start in range(0, part.count, size)]
-        return torch.cat([self.stack.evaluate(_logits, inputs, parameters=weights) for inputs in chunks], dim=1)
+        return self.stack.evaluate(_logits, inputs, parameters=self._kept.get("average"))
 
 
 def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
