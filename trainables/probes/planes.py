@@ -70,4 +70,4 @@ def is_flat(triplets: Float[np.ndarray, "planes 3 features"]) -> Bool[np.ndarray
     length = np.linalg.norm(base, axis=1)
     along = base / np.where(length > 0, length, 1)[:, None]
     height = np.linalg.norm(side - (side * along).sum(1, keepdims=True) * along, axis=1)
-    return height <= _FLATTEST * length
+    return (height <= _FLATTEST * length) | (length == 0)
