@@ -60,10 +60,8 @@ class Config(Recipe):
     """Where decisions are looked at."""
     batch_size: PositiveInt = 128
     """Examples in a step, over all workers."""
-    epochs: PositiveInt = 100
-    """Passes over the training examples."""
-    report_every: PositiveInt = 10
-    """Epochs between two reports, which cost about as much as ten epochs. The last epoch is always reported."""
+    report_every: PositiveInt = 2
+    """Epochs between two reports. A look at the planes may cost as much as many epochs. The last is always reported."""
 
 
 def run(configs: Sequence[Config], trials: Sequence[Trial]) -> Iterator[Reports]:

@@ -10,7 +10,7 @@ from trainables.api import NonNegative, NonNegativeInt, PositiveInt
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slicing:
-    count: PositiveInt = 60
+    count: PositiveInt = 20
     """Planes, each through three examples. All trials of one seed and one split have the same."""
     part: Literal["train", "test"] = "train"
     """Where the three examples come from."""
@@ -21,7 +21,7 @@ class Slicing:
     """Points along each side of the grid on a plane."""
     reach: NonNegative = 0.1
     """How far the grid reaches beyond the triangle on each side, over the width and the height of the triangle."""
-    inputs: PositiveInt = 50
+    inputs: PositiveInt = 20
     """Test examples whose distance to the boundary is measured."""
     directions: PositiveInt = 5
     """In which it is measured: towards other test examples."""
