@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from cluster import placement
+from cluster import nodes, placement
 from cluster.placement import Node, Resources
 
 _LOOK_S = 1.0  # between two looks at the cluster
@@ -25,7 +25,7 @@ class Capacity:
         *,
         autoscale: bool = False,
         say: Callable[[str], None] = lambda _: None,
-        look: Callable[[], Sequence[Node]] = placement.nodes,
+        look: Callable[[], Sequence[Node]] = lambda: nodes.one_by_one(nodes.joined()),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resources, self._limit, self._autoscale = resources, limit, autoscale

@@ -83,13 +83,6 @@ def bundle(resources: Resources) -> Bundle:
     return {name: amount for name, amount in takes.items() if amount}
 
 
-def nodes() -> list[Node]:
-    """The machines of the cluster that this process has joined."""
-    import ray
-
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
 def concurrent(resources: Resources, machines: Sequence[Node], limit: int | None = None) -> int:
     """How many trials run at a time: as many as fit, and at most ``limit``. Raises PlacementError if none ever can."""
     fitting = fits(resources, machines)
@@ -133,9 +126,19 @@ def _too_much(resources: Resources, machines: Sequence[Node]) -> str:
 def _shortage(takes: Bundle, machine: Node) -> str:
     """What a machine has of what is asked for, and what of it is not enough."""
     has = {name: machine.get(name, 0) for name in takes if not name.startswith(_OF_TYPE)}
-    types = [name.removeprefix(_OF_TYPE) for name in machine if name.startswith(_OF_TYPE)]
-    short = [name.removeprefix(_OF_TYPE) for name, room in rooms(takes, machine).items() if not room]
+    types = [plainly(name) for name in machine if name.startswith(_OF_TYPE)]
+    short = [plainly(name) for name, room in rooms(takes, machine).items() if not room]
     return f"{amounts(has)}{''.join(f' ({t})' for t in types)}, too few of {', '.join(short)}"
+
+
+def asked_for(name: str) -> bool:
+    """Whether a sweep can ask for this resource; Ray keeps some for itself."""
+    return name != "object_store_memory" and not name.startswith("node:")
+
+
+def plainly(name: str) -> str:
+    """A resource as people call it."""
+    return name.removeprefix(_OF_TYPE)
 
 
 def amounts(of: Mapping[str, float]) -> str:
@@ -145,10 +148,10 @@ def amounts(of: Mapping[str, float]) -> str:
 
 def _amount(name: str, amount: float) -> str:
     if name.startswith(_OF_TYPE):
-        return f"on {name.removeprefix(_OF_TYPE)}"
+        return f"on {plainly(name)}"
     if name == "memory":
         return f"{amount / 1e9:.3g} GB memory"
-    plural = name in ("CPU", "GPU", "TPU") and amount != 1
+    plural = name in ("CPU", "GPU", "TPU") and not 0 < amount <= 1
     return f"{amount:g} {name}{'s' * plural}"
 
 

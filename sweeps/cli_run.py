@@ -10,7 +10,7 @@ import typer
 
 from sweeps import cli_analysis, folder
 from sweeps.cli_sweep import checked
-from sweeps.console import Concurrent, Run, Runs, Scale, Sets, Sweep, err, fail, out, say
+from sweeps.console import Address, Concurrent, Run, Runs, Scale, Sets, Sweep, err, fail, out, say
 
 if TYPE_CHECKING:
     from cluster.world import World
@@ -46,12 +46,9 @@ Curves = Annotated[
         "--curves", metavar="RUN", help="Simulate with the learning curves of this run, not with made-up ones."
     ),
 ]
-Address = Annotated[
-    str | None, typer.Option("--address", help="A Ray cluster to join. By default $RAY_ADDRESS, or none.")
-]
 Autoscale = Annotated[
     bool,
-    typer.Option("--autoscale", help="The cluster adds nodes on demand: ask for more than fits, up to --concurrent."),
+    typer.Option("--autoscale", help="The cluster adds nodes on demand: ask for more than fits now."),
 ]
 Storage = Annotated[
     str | None,

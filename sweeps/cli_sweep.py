@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeps import folder
-from sweeps.console import Concurrent, Runs, Scale, Sets, Sweep, err, fail, out
+from sweeps.console import Address, Concurrent, Runs, Scale, Sets, Sweep, err, fail, out
 
 if TYPE_CHECKING:
+    from cluster.nodes import Machines
     from sweeps.resolve import Resolved
 
 
@@ -25,25 +27,61 @@ def check(sweep: Sweep, scale: Scale = None, sets: Sets = None) -> None:
     out.print(f"{resolved.path}: fine", markup=False, highlight=False)
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     sweep: Sweep,
+    nodes: Annotated[
+        Path | None, typer.Argument(metavar="[NODES]", help="A file that describes the nodes of a cluster.")
+    ] = None,
     scale: Scale = None,
     sets: Sets = None,
     probe: Annotated[bool, typer.Option("--probe", help="Time one trial per cell first, briefly.")] = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="What would run where: on NODES, or on a Ray cluster.")
+    ] = False,
+    address: Address = None,
     concurrent: Concurrent = None,
     runs: Runs = None,
 ) -> None:
-    """Show what would run: cells, points, seeds, trials, shapes, resources, time."""
+    """Show what would run: cells, points, seeds, trials, shapes, resources, time, and with --cluster on which nodes.
+
+    A file of nodes reads: nodes: [{name: worker, count: 8, cpus: 32, gpus: 4, memory: 256GB, accelerator: H100}]
+    """
     from sweeps import show
     from sweeps.probe import probe as measure
     from sweeps.run import Options, make_plan
 
     resolved = checked(sweep, scale, sets)
+    machines = _machines(nodes, address) if cluster or nodes or address else []
+    at_once = _at_once(resolved, machines, concurrent) if machines else concurrent
     seconds = measure(resolved, lambda line: err.print(line, style="dim", markup=False)) if probe else None
-    made = make_plan(resolved, runs or folder.default_runs(), Options(concurrent=concurrent), seconds)
+    made = make_plan(resolved, runs or folder.default_runs(), Options(concurrent=at_once), seconds)
     out.print(show.plan(made))
+    if machines:
+        out.print(show.layout(made, machines))
     if exceeded := made.exceeded():
         fail(*exceeded)
+
+
+def _at_once(resolved: Resolved, machines: Sequence[Machines], concurrent: int | None) -> int:
+    """How many trials run at a time. Raises PlacementError, with every kind of node, if none ever can."""
+    from cluster.nodes import one_by_one
+    from cluster.placement import concurrent as fitting
+
+    resources = resolved.sweep.resources
+    return fitting(resources, one_by_one(machines), concurrent or resources.concurrent)
+
+
+def _machines(described: Path | None, address: str | None) -> list[Machines]:
+    if described:
+        from sweeps.nodes_file import load
+
+        return load(described)
+    from cluster import session
+    from cluster.nodes import joined
+
+    err.print(f"asking Ray at {address}" if address else "asking Ray", style="dim", markup=False)
+    with session.session(address):
+        return joined()
 
 
 def list_all() -> None:

@@ -15,6 +15,9 @@ Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or th
 Scale = Annotated[str | None, typer.Option("--scale", help="A named override of the file, such as smoke or paper.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")]
 Concurrent = Annotated[int | None, typer.Option("--concurrent", min=1, help="Trials at a time at most.")]
+Address = Annotated[
+    str | None, typer.Option("--address", help="A Ray cluster to join. By default $RAY_ADDRESS, or none.")
+]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or <sweep> or <sweep>/<date-time> under the runs folder.")
 ]

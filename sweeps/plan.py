@@ -54,7 +54,8 @@ class Plan:
 
     @property
     def wall_s(self) -> float | None:
-        return None if self.trial_s is None else self.trial_s / self.concurrent
+        at_a_time = max(1, min(self.concurrent, self.tune + self.confirm))
+        return None if self.trial_s is None else self.trial_s / at_a_time
 
     @property
     def gpu_hours(self) -> float | None:

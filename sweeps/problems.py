@@ -44,11 +44,11 @@ _PATTERNS = {r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and dashes"}
 _KEY = "[key]"  # pydantic's mark for an error about a key, not its value
 
 
-def problems(document: Document, error: ValidationError) -> list[Message]:
-    """One message per problem."""
+def problems(document: Document, error: ValidationError, root: type[BaseModel] = Sweep) -> list[Message]:
+    """One message per problem of a document that should be a ``root``."""
     errors: list[dict[str, Any]] = [{**e} for e in error.errors(include_url=False)]
     piled = [e for e in errors if e["type"] in _TYPES and _reached(document, e) != _path(e["loc"])]
-    return [_message(document, e) for e in errors if e not in piled] + _joined(document, piled, errors)
+    return [_message(document, e, root) for e in errors if e not in piled] + _joined(document, piled, errors)
 
 
 def _reached(document: Document, error: dict[str, Any]) -> KeyPath:
@@ -70,10 +70,10 @@ def _joined(document: Document, piled: list[dict[str, Any]], errors: list[dict[s
     ]
 
 
-def _message(document: Document, error: dict[str, Any]) -> Message:
+def _message(document: Document, error: dict[str, Any], root: type[BaseModel]) -> Message:
     path, kind = _path(error["loc"]), error["type"]
     if kind == "extra_forbidden":
-        return _unknown_key(document, path, fields_at(error["loc"]))
+        return _unknown_key(document, path, fields_at(error["loc"], root))
     if kind == "missing":
         return _missing(document, path)
     if kind == FAULT:
@@ -136,9 +136,9 @@ def _sentence(text: str) -> str:
 # --- which keys are valid where --------------------------------------------------------------------------------------
 
 
-def fields_at(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys of the model that holds the last part of ``loc``, a place in a Sweep as pydantic gives it."""
-    models: list[Any] = [Sweep]
+def fields_at(loc: tuple[str | int, ...], root: type[BaseModel] = Sweep) -> list[str]:
+    """The keys of the model that holds the last part of ``loc``, a place in a ``root`` as pydantic gives it."""
+    models: list[Any] = [root]
     for part in loc[:-1]:
         if str(part).startswith("|"):
             models = [model for model in models if model.__name__.lower() == str(part)[1:]] or models

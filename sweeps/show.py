@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cluster.placement import amounts, bundle
+from cluster.nodes import Machines, shares, total
+from cluster.placement import amounts, asked_for, bundle, plainly
 from sweeps.folder import Status
 
 if TYPE_CHECKING:
@@ -81,6 +82,28 @@ def _cohorts(p: Plan) -> str:
     cohort = p.sweep.resources.cohort
     size = "as many trials as is quickest" if cohort == "auto" else f"up to {cohort} trials"
     return f"{size} are trained as one model, where shapes agree; {shapes} at most"
+
+
+def layout(p: Plan, machines: Sequence[Machines]) -> RenderableType:
+    """Which node holds how much of a sweep, what is used up there first, and how long all nodes take together."""
+    resources, found = p.sweep.resources, shares(p.sweep.resources, machines)
+    kind = "workers" if resources.workers else "processes"
+    nodes = table("nodes", "each has", f">{kind} on each", ">in all", "what binds")
+    for share in found[:40]:
+        kind, binds = share.machines, ", ".join(map(plainly, share.binds))
+        name = kind.name if kind.count == 1 else f"{kind.count} like {kind.name}"
+        has = amounts({name: amount for name, amount in kind.has.items() if asked_for(name)})
+        binds = binds if share.processes else f"too few of {binds}"
+        nodes.add_row(*map(escape, [name, has, str(share.processes), str(share.processes * kind.count), binds]))
+    return Group(nodes, _facts(_layout_facts(p, total(found))))
+
+
+def _layout_facts(p: Plan, places: int) -> list[tuple[str, str]]:
+    workers = max(1, p.sweep.resources.workers)
+    groups = f"{p.concurrent} trials of {workers} workers" if workers > 1 else f"{p.concurrent} processes"
+    idle = places - p.concurrent * workers
+    left = f"; {idle} place{'s' * (idle != 1)} left" if idle else ""
+    return [("at a time", groups + left), ("on all nodes", duration(p.wall_s))]
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> Table:
