@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from cluster.errors import NotReady
 from trainables.api import Order
 
 Node = Mapping[str, float]
@@ -27,7 +28,7 @@ _OF_TYPE = "accelerator_type:"
 _A_TOUCH = 0.001  # of that resource, by which Ray lets a process choose machines and keeps nobody else out
 
 
-class PlacementError(Exception):
+class PlacementError(NotReady):
     """Resources that no machine of the cluster can ever give; one line."""
 
 

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import NotReady
+
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the default of coming versions; saves a warning
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -24,7 +26,7 @@ _QUIET = {
 _KNOCK_S = 5.0
 
 
-class SessionError(Exception):
+class SessionError(NotReady):
     """A cluster that cannot be joined or started; one line."""
 
 

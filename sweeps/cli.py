@@ -68,8 +68,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         "sweeps.probe": "ProbeError",
         "sweeps.scaffold": "ScaffoldError",
         "sweeps.tensorboard_server": "BoardError",
-        "cluster.session": "SessionError",
-        "cluster.placement": "PlacementError",
+        "cluster.errors": "NotReady",
         "cluster.submit": "SubmitError",
     }
     loaded = [getattr(sys.modules[m], name, None) for m, name in names.items() if m in sys.modules]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -111,9 +112,20 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     if exceeded := made.exceeded():
         fail(*exceeded)
     if into is None:
-        _drive(create(resolved, root, world), options)
+        _drive_new(create(resolved, root, world), options)
     else:
         _drive(folder.find(into, root), options, resolved)
+
+
+def _drive_new(target: Path, options: Options) -> None:
+    """A run that cannot even start leaves no folder behind."""
+    from cluster.errors import NotReady
+
+    try:
+        _drive(target, options)
+    except NotReady:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 def _check_backend(backend: str | None, *, inline: bool) -> None:

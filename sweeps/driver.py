@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import signal
 import threading
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from analysis.records import LOCK_FILE
 from cluster.failures import Loss
 from cluster.work import Ending, Idle, Report
 from sweeps.disk import Budget, rule
-from sweeps.ledger import LedgerSink
+from sweeps.ledger import LedgerSink, RunError
 from sweeps.objective import watched
 from sweeps.planner import Planned
 from sweeps.progress import Progress
@@ -58,6 +60,8 @@ class OpenSinks:
     run: Path
 
     def __call__(self, order: Order) -> Sink:
+        if not (self.run / LOCK_FILE).exists():  # else the reports would go to a folder that nobody ever reads
+            raise RunError(f"{platform.node()} does not see the run folder {self.run}")
         labels = order.labels
         board = Board(
             self.run / "tensorboard" / labels["cell"] / order.trial,

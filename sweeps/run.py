@@ -256,11 +256,12 @@ def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options, sizes: S
 
         inline.run(driver, open_sinks, sizes)
         return
-    from cluster import session, tune
+    from cluster import session, shared, tune
 
     address = options.address or os.environ.get("RAY_ADDRESS")
     driver.progress.message(f"joining Ray at {address}" if address else "starting Ray")
     with session.session(options.address, dashboard=sweep.resources.workers > 0):
+        shared.check(run, sweep.resources)
         tune.run(
             driver,
             open_sinks,

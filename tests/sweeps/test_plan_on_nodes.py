@@ -91,3 +91,12 @@ def test_without_the_file(user):
     said = user.assay("plan", "bowl.yaml", "node.yaml", "--cluster")
     assert said.code == 2
     assert "node.yaml" in said.err
+
+
+@pytest.mark.cluster
+def test_a_run_that_can_never_be_placed_leaves_no_folder(user):
+    user.bowl(resources="{custom: {slot: 1}}")
+    said = user.process("run", "bowl.yaml")
+    assert said.code == 2
+    assert said.lines[-1].startswith("resources: got 1 CPU, 1 slot per process, which no machine of the cluster has")
+    assert not user.runs
