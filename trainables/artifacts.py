@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 SPEC = "spec.json"
+_PIECE_BYTES = 1 << 20
 
 
 class ArtifactError(Exception):
@@ -44,9 +46,32 @@ def _build(draft: Path, final: Path, text: str, build: Callable[[Path], None]) -
         if (draft / SPEC).exists():
             raise ArtifactError(f"the builder wrote {SPEC}, the file that describes the artifact; take another name")
         (draft / SPEC).write_text(text, encoding="utf-8")
+        _digest_file(final).write_text(content_digest(draft), encoding="utf-8")
         draft.rename(final)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def digest(folder: Path) -> str:
+    """That of the content of an artifact as it was built."""
+    with contextlib.suppress(OSError):
+        return _digest_file(folder).read_text(encoding="utf-8")
+    return content_digest(folder)  # of a store that is older than digests
+
+
+def _digest_file(final: Path) -> Path:
+    return final.with_name(f".{final.name}.digest")
+
+
+def content_digest(folder: Path) -> str:
+    """SHA-256 of the names and contents of all files below, without the description of an artifact."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SPEC):
+        whole.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                whole.update(piece)
+    return whole.hexdigest()
 
 
 def _canonical(spec: Mapping[str, Any]) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 
 from trainables import checkpoint, pictures
 from trainables.api import Cause, Diverged, Ending, Metrics, Order, Outcome, Sink, State
-from trainables.artifacts import artifact
+from trainables.artifacts import artifact, digest
 from trainables.checkpoint import CheckpointError, load_file, plain, save
 from trainables.endings import ending_of
+from trainables.nearby import nearby
 from trainables.reading import ReportError, read_report
 from trainables.seeding import Streams
 
@@ -48,7 +49,10 @@ class Context:
         self.offered = state
 
     def artifact(self, spec: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
-        return artifact(Path(self._store), spec, build)
+        """From the disk of this machine, if the store is further away."""
+        folder = artifact(Path(self._store), spec, build)
+        self.note(f"artifact/{folder.name[:12]}", found := digest(folder))
+        return nearby(folder, found)
 
     def figure(self, tag: str, figure: Any) -> None:
         self.pictures.append((tag, pictures.png_of_figure(figure)))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +95,26 @@ def test_what_each_process_takes_is_found_on_the_right_node(files):
             tune.run(FakeSource([]), files, resources=Ask(accelerator="H100", cpus=3))
     assert [len(home) for home in homes.values()] == [1, 1, 1]
     assert len(set.union(*homes.values())) == 3
+
+
+def test_data_come_to_each_node_once(files, tmp_path):
+    """Two nodes with a disk of their own, two processes on each: one is built, each node gets one copy."""
+    if not Path("/dev/shm").is_dir():
+        pytest.skip("needs a second file system at /dev/shm")
+    disks = [Path(tempfile.mkdtemp(dir="/dev/shm")) for _ in range(2)]
+    config = {"log": str(tmp_path / "log"), "store": str(tmp_path)}
+    try:
+        with machines(*({"num_cpus": 2, "env_vars": {"XDG_CACHE_HOME": str(disk)}} for disk in disks)):
+            orders = [order(f"t{n}", "fetch", config, store=str(tmp_path / "store")) for n in range(8)]
+            source = FakeSource(orders)
+            tune.run(source, files, resources=Ask())
+    finally:
+        for disk in disks:
+            shutil.rmtree(disk)
+    reports = [source.reports[f"t{n}"][0].metrics for n in range(8)]
+    assert (tmp_path / "log").read_text() == "built\n"
+    assert all(report["near"] for report in reports)
+    read = {(report["node"], report["file"]) for report in reports}
+    assert len(read) == len({node for node, _ in read}) == 2, "one file on each node"
+    notes = [files.records(f"t{n}", kind="note")[0] for n in range(8)]
+    assert len({note["value"] for note in notes}) == 1, "the same digest for all"

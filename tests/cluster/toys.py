@@ -115,3 +115,17 @@ def reside(config, trial):
     node = int(ray.get_runtime_context().get_node_id()[:8], 16)
     for report in count(config, trial):
         yield {**report, "node": float(node)}
+
+
+def fetch(config, trial):
+    """Uses an artifact; says which file it has read, and leaves a line for every time that it was built."""
+    time.sleep(0.5)
+
+    def build(folder):
+        with Path(config["log"]).open("a") as log:
+            log.write("built\n")
+        (folder / "data").write_bytes(b"x" * 1000)
+
+    file = trial.artifact({"name": "data"}, build) / "data"
+    for report in reside({**config, "steps": 1}, trial):
+        yield {**report, "file": float(file.stat().st_ino), "near": float(config["store"] not in str(file))}

@@ -432,7 +432,10 @@ def test_notes_artifacts_and_streams(start, tmp_path):
     one, two = (list(start(source, sink=(sink := Log()), store=str(tmp_path / "store"))) for _ in range(2))
     assert one == two
     assert one[0][1]["loss"] == 1.0
-    assert sink.notes == [("digest", "abc")]
+    noted, (artifact, content) = sink.notes
+    assert noted == ("digest", "abc")
+    assert artifact.startswith("artifact/")
+    assert len(content) == 64
 
 
 # --- the process -----------------------------------------------------------------------------------------------------
