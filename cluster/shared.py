@@ -65,10 +65,11 @@ def _ask(nodes: list[dict[str, Any]], mark: Path, token: str) -> dict[str, str]:
 def _answer(answer: Any) -> str:
     """Empty also for a node that left while it was asked, which then runs nothing."""
     import ray
+    from ray.exceptions import RayError
 
     try:
         return ray.get(answer)
-    except ray.exceptions.RayError:
+    except RayError:
         return ""
 
 
