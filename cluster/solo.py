@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ray
+from ray.actor import exit_actor
 from ray.tune import Trainable
 
 from cluster.stacked import Stacked
@@ -39,6 +41,15 @@ class SoloTrial(Trainable):
         """Take more trials of the same shape; called by the driver between two steps."""
         if self._stacked:
             self._stacked.add(orders)
+
+    def node(self) -> str:
+        """The id of the machine that it runs on."""
+        return ray.get_runtime_context().get_node_id()
+
+    def leave(self) -> None:
+        """Save what the trials offer and end the process; called when its machine is about to go."""
+        self.cleanup()
+        exit_actor()
 
     def cleanup(self) -> None:
         if self._stacked:

@@ -17,15 +17,19 @@ _still_rising: dict[str, int] = {}  # by shape: up to which size more trials are
 class Stacked:
     def __init__(self, work: Work) -> None:
         self._judged = work.judged
+        self._beat = work.heart.start() if work.heart else None
         measured = _measured(work.orders) if work.size is None else None
         size = measured or work.size or len(work.orders)
         self._known = None if measured else size  # to the driver
         self._cohort = Cohort(work.orders, work.open_sink, size=size)
+        if self._beat:
+            self._cohort.pulse = self._beat
 
     def next_batch(self) -> Batch:
         """Ends before a checkpoint: the driver should have every report that a later attempt will not make again."""
         began, reports, endings = time.monotonic(), [], {}
         for found in self._cohort:
+            self._cohort.pulse()
             reports += [(trial, Report(step, metrics)) for trial, step, metrics in found.reports]
             endings |= found.endings
             if self._judged or self._cohort.about_to_save or time.monotonic() - began >= _BATCH_S:
@@ -43,6 +47,8 @@ class Stacked:
     def close(self) -> None:
         """Stop what still runs."""
         self._cohort.close(Outcome.CANCELLED)
+        if self._beat:
+            self._beat.stop()
 
 
 def _measured(orders: Sequence[Order]) -> int | None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import ray
+from ray.actor import exit_actor
 from ray.tune import Trainable
 
 from cluster.failures import cause_of
@@ -89,6 +90,15 @@ class GroupTrial(Trainable):
             ray.get(self._relay.decide.remote(outcome))
             self._fit.join(_GRACE_S)
 
+    def node(self) -> str:
+        """The id of the machine that this actor runs on."""
+        return ray.get_runtime_context().get_node_id()
+
+    def leave(self) -> None:
+        """End the attempt and this process; called when its machine is about to go."""
+        self.cleanup()
+        exit_actor()
+
     def cleanup(self) -> None:
         self.finish(Outcome.CANCELLED)
 
@@ -111,8 +121,10 @@ def work_together(config: dict[str, Any]) -> None:
     (order,) = work.orders
     _take_device(order)
     sink = Nowhere() if rank else work.open_sink(order)
-    attempt = Attempt(order, sink, rank=rank, world_size=get_context().get_world_size())
+    beat = work.heart.start() if work.heart else None
+    attempt = Attempt(order, sink, rank=rank, world_size=get_context().get_world_size(), pulse=beat)
     for step, metrics in attempt:
+        attempt.pulse()
         verdict: Any = None
         if rank == 0:
             verdict = ray.get(relay.report.remote(Report(step, metrics), work.judged or attempt.about_to_save))

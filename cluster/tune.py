@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ray.tune.search import Searcher
 
 from cluster import placement
 from cluster.capacity import Capacity
-from cluster.failures import cause_of
+from cluster.guard import Guard
 from cluster.placement import Resources, Sizes
 from cluster.solo import SoloTrial
 from cluster.traffic import Traffic
@@ -56,6 +57,7 @@ def run(
     autoscale: bool = False,
     sizes: Sizes | None = None,
     say: Callable[[str], None] = lambda _: None,
+    heartbeat_s: float | None = None,
 ) -> None:
     """Run what ``source`` gives out until it has no more, or is stopping. Ray has to be up.
 
@@ -67,20 +69,22 @@ def run(
         autoscale: let trials wait for nodes that the cluster may add.
         sizes: how many trials a process may stack; one if None.
         say: told when nodes come and go.
+        heartbeat_s: how long a process may neither report nor pulse before it is killed; for ever if None.
 
     Raises:
         PlacementError: if not one trial fits. Whatever the source raises is raised, too.
     """
     capacity = Capacity(resources, max_concurrent, autoscale=autoscale, say=say)
     traffic = Traffic(source, open_sink, sizes or Sizes(1), takes=placement.bundle(resources), sharing=capacity.now)
-    with tempfile.TemporaryDirectory(prefix="assay-tune-") as storage, _quietly():
+    guard = Guard(heartbeat_s)
+    with tempfile.TemporaryDirectory(prefix="assay-tune-") as storage, _quietly(), contextlib.closing(guard):
         tune.run(
             _process(resources),
             name="assay",
             storage_path=storage,
-            search_alg=_Search(traffic, capacity),
-            scheduler=_Schedule(traffic),
-            callbacks=[_Starts(traffic)],
+            search_alg=_Search(traffic, capacity, guard),
+            scheduler=_Schedule(traffic, guard),
+            callbacks=[_Starts(traffic, guard)],
             resources_per_trial=_bundle(resources),
             num_samples=-1,
             reuse_actors=resources.workers == 0,
@@ -115,9 +119,9 @@ def _name(trial: Trial) -> str:
 class _Search(Searcher):
     """Tune's view of where trials come from."""
 
-    def __init__(self, traffic: Traffic, capacity: Capacity) -> None:
+    def __init__(self, traffic: Traffic, capacity: Capacity, guard: Guard) -> None:
         super().__init__()
-        self._traffic, self._capacity = traffic, capacity
+        self._traffic, self._capacity, self._guard = traffic, capacity, guard
         self._processes: set[str] = set()  # that run, or wait for a place
 
     def suggest(self, trial_id: str) -> Any:
@@ -128,7 +132,7 @@ class _Search(Searcher):
         if isinstance(work, Idle):
             return Searcher.FINISHED if work is Idle.FINISHED else None
         self._processes.add(trial_id)
-        return {"work": work}
+        return {"work": replace(work, heart=self._guard.heart(trial_id))}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The schedule has told the source already."""
@@ -144,24 +148,33 @@ class _Search(Searcher):
 class _Schedule(FIFOScheduler):
     """Tune's view of what becomes of a running trial."""
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: Traffic, guard: Guard) -> None:
         super().__init__()
-        self._traffic = traffic
+        self._traffic, self._guard = traffic, guard
         self._stop_began: float | None = None
         self._killed: set[str] = set()
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         batch: Batch = result["batch"]
         actor = _actor(trial)
+        if self._guard.has_to_leave(trial.trial_id) and actor:
+            self._traffic.take(trial.trial_id, batch)
+            actor.leave.remote()  # after which its next step fails
+            return TrialScheduler.CONTINUE
         if (stops := self._traffic.take(trial.trial_id, batch)) and actor:
             actor.drop.remote(stops)
         if (orders := self._traffic.more(trial.trial_id, batch, len(stops))) and actor:
             actor.add.remote(orders)
-        return TrialScheduler.CONTINUE if self._traffic.busy(trial.trial_id) else TrialScheduler.STOP
+        if self._traffic.busy(trial.trial_id):
+            return TrialScheduler.CONTINUE
+        self._guard.forget(trial.trial_id)
+        return TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        error = _why(trial)
-        lost = Ending(Outcome.LOST, error, cause=cause_of(error))
+        lost = self._guard.loss(trial.trial_id, _why(trial))
+        self._guard.forget(trial.trial_id)
+        if (actor := _actor(trial)) is not None:
+            ray.kill(actor)  # one that could only not be reached would go on beside the next attempt
         self._traffic.end(trial.trial_id, Ending(Outcome.CANCELLED) if trial.trial_id in self._killed else lost)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
@@ -169,6 +182,8 @@ class _Schedule(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Called again and again, whatever the trials do. Tune itself starts those that wait."""
+        running = {t.trial_id: _actor(t) for t in tune_controller.get_live_trials() if t.status == Trial.RUNNING}
+        self._guard.look(running.get)
         if self._traffic.stopping:
             self._stop(tune_controller)
 
@@ -189,11 +204,12 @@ def _actor(trial: Trial) -> Any:
 
 
 class _Starts(Callback):
-    def __init__(self, traffic: Traffic) -> None:
-        self._traffic = traffic
+    def __init__(self, traffic: Traffic, guard: Guard) -> None:
+        self._traffic, self._guard = traffic, guard
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._traffic.started(trial.trial_id)
+        self._guard.started(trial.trial_id, _actor(trial))
 
 
 def _why(trial: Trial) -> str:

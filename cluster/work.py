@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trainables.api import Ending, Metrics, Order, Sink
 
-__all__ = ["Batch", "Ending", "Idle", "OpenSink", "Report", "Source", "Work"]
+__all__ = ["Batch", "Beat", "Ending", "Heart", "Idle", "OpenSink", "Report", "Source", "Work"]
 
 
 class Idle(Enum):
@@ -60,6 +60,20 @@ OpenSink = Callable[[Order], Sink]
 """Opens the sink of an attempt, in the process that runs it. Has to be picklable."""
 
 
+class Beat(Protocol):
+    """Called at every sign of life of a process."""
+
+    def __call__(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Heart(Protocol):
+    """Says that a process is alive. Picklable; started in the process, by the thread that trains."""
+
+    def start(self) -> Beat: ...
+
+
 @dataclass(frozen=True)
 class Work:
     """What a process is handed: one trial, or several of one shape."""
@@ -69,6 +83,7 @@ class Work:
     judged: bool = False  # whether each report has to be asked about before a trial goes on
     takes: Mapping[str, float] = field(default_factory=dict)  # what each worker gets, as Ray names it
     size: int | None = None  # of a cohort; None: the process finds out
+    heart: Heart | None = None  # None: nobody minds if it hangs
 
     def __repr__(self) -> str:
         return f"Work({', '.join(order.trial for order in self.orders)})"

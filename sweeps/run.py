@@ -270,6 +270,7 @@ def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options, sizes: S
             autoscale=options.autoscale,
             sizes=sizes,
             say=driver.progress.message,
+            heartbeat_s=sweep.resources.heartbeat_s,
         )
 
 

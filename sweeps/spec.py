@@ -307,6 +307,11 @@ class Resources(Model):
     workers: int = Field(default=0, ge=0, description="0: the trial is one process; N: N processes train together")
     concurrent: int | None = Field(default=None, ge=1, description="trials at a time at most; default: what fits")
     retries: int = Field(default=2, ge=0, description="new attempts after a trial's process died")
+    heartbeat_s: Positive | None = Field(
+        default=None,
+        description="a process that neither reports nor pulses for so long is killed, and its trials run again; "
+        "default: no limit",
+    )
     cohort: Cohort = Field(default="auto", description="trials that are trained together in one process")
 
     @field_validator("gpus")

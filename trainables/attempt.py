@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from trainables.api import Ending, Metrics, Order, Outcome, Sink
 from trainables.cohort import Cohort
@@ -15,9 +15,18 @@ class Attempt:
     trial only rank 0 reports, saves, and judges the metrics.
     """
 
-    def __init__(self, order: Order, sink: Sink, *, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        order: Order,
+        sink: Sink,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        pulse: Callable[[], None] | None = None,
+    ) -> None:
         self.order = order
         self._cohort = Cohort([order], lambda _: sink, rank=rank, world_size=world_size)
+        self._cohort.pulse = self.pulse = pulse or self._cohort.pulse
         self._ending: Ending | None = None
 
     @property

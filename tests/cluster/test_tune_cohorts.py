@@ -6,10 +6,9 @@ from collections import Counter
 
 import pytest
 from fakes import FakeSource, order
-from test_tune import Resources
 
 from cluster import inline, tune
-from cluster.placement import Sizes
+from cluster.placement import Ask, Sizes
 from trainables.api import Outcome
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -24,7 +23,7 @@ def orders(number: int, config: dict | None = None, **special: dict):
 
 
 def run(source, files, sizes: Sizes):
-    tune.run(source, files, resources=Resources(), sizes=sizes)
+    tune.run(source, files, resources=Ask(), sizes=sizes)
 
 
 def metrics(source):
@@ -85,7 +84,7 @@ def test_who_is_pruned_leaves_and_others_take_the_places(files, tmp_path):
         [order_with_log(o, log) for o in orders(12, {"steps": 6})],
         judge=lambda trial, report: int(trial[1:]) % 2 == 0 or report.step < 2,
     )
-    tune.run(source, files, resources=Resources(), max_concurrent=1, sizes=Sizes(4))
+    tune.run(source, files, resources=Ask(), max_concurrent=1, sizes=Sizes(4))
     for trial in source.given:
         odd = int(trial[1:]) % 2 == 1
         assert source.outcomes(trial) == [Outcome.PRUNED if odd else Outcome.DONE]

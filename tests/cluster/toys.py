@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -102,6 +103,8 @@ def stack(configs, trials):
 def _loss(config, trial, step):
     if step == config.get("fail"):
         raise ValueError("no such luck")
+    if step == config.get("hang"):
+        time.sleep(600)
     if step == config.get("die") and not trial.restored:
         os.kill(os.getpid(), signal.SIGKILL)
     noise = float(trial.streams.numpy(f"noise {step}").random())
@@ -129,3 +132,43 @@ def fetch(config, trial):
     file = trial.artifact({"name": "data"}, build) / "data"
     for report in reside({**config, "steps": 1}, trial):
         yield {**report, "file": float(file.stat().st_ino), "near": float(config["store"] not in str(file))}
+
+
+# --- that hang -------------------------------------------------------------------------------------------------------
+
+
+def stall(config, trial):
+    """Hangs once, after its first report, in the ``way`` that it is told."""
+    here = Path(config["mark"])
+    yield {"loss": 1.0}
+    if not here.exists():
+        here.touch()
+        if config["way"] == "sleep":
+            time.sleep(600)
+        elif config["way"] == "hold":  # a C function that lets no other thread run
+            re.match(r"(a+)+$", "a" * 60 + "b")
+        else:
+            os.kill(os.getpid(), signal.SIGSTOP)
+    yield {"loss": 2.0}
+
+
+def pulse(config, trial):
+    """Takes long for a report, but says that it is alive."""
+    for _ in range(config["pulses"]):
+        time.sleep(0.1)
+        trial.pulse()
+    yield {"loss": 1.0}
+
+
+def one_worker(config, trial):
+    """Of several workers the second one dies or hangs, once, before its third report."""
+    start = trial.restored["step"] if trial.restored else 0
+    for step in range(start + 1, 6):
+        if step == 3 and trial.rank == 1 and not Path(config["mark"]).exists():
+            Path(config["mark"]).touch()
+            if config["way"] == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(600)
+        time.sleep(0.6)
+        trial.checkpoint(lambda step=step: {"step": step})
+        yield {"loss": float(step)}
