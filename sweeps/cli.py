@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -41,6 +42,7 @@ COMMANDS = {
 }
 """In the order in which the help lists them."""
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
 _OPEN = {"submit": {"allow_extra_args": True, "ignore_unknown_options": True}}  # what it does not know is for `run`
 
 for _name, _command in COMMANDS.items():
@@ -56,6 +58,11 @@ def main() -> None:
         fail(*str(error).splitlines())
     except _user_errors() as error:
         fail(str(error))
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"{where}{error.strerror}; what the run has is kept, and once this is mended `assay resume` goes on")
 
 
 def _user_errors() -> tuple[type[Exception], ...]:

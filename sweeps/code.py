@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import hashlib
 import importlib.util
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -78,13 +79,22 @@ def _spec_origin(name: str) -> str | None:
 
 
 def save(run: Path, found: Mapping[str, Path]) -> str:
-    """Copy the sources into the run folder and return their digest. What is there already stays as it is."""
-    folder = run / FOLDER
-    folder.mkdir(exist_ok=True)
+    """Copy the sources into the run folder and return their digest. What is there already stays as it is.
+
+    Neither a kill nor a full disk leaves a part of the first copy behind, which would look like a change of the code.
+    """
+    folder, draft = run / FOLDER, run / f".{FOLDER}.tmp"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
     for name, path in found.items():
-        copy = folder / f"{name}.py"
-        if not copy.exists():
-            copy.write_bytes(path.read_bytes())
+        if not (folder / f"{name}.py").exists():
+            (draft / f"{name}.py").write_bytes(path.read_bytes())
+    if not folder.exists():
+        draft.rename(folder)
+    else:
+        for copy in draft.iterdir():
+            copy.replace(folder / copy.name)
+        draft.rmdir()
     return digest(found)
 
 

@@ -48,6 +48,10 @@ class _Sinks:
         for sink in self.sinks:
             sink.note(key, value)
 
+    def sync(self) -> None:
+        for sink in self.sinks:
+            sink.sync()
+
     def close(self, outcome: Outcome) -> None:
         for sink in self.sinks:
             sink.close(outcome)
@@ -166,7 +170,7 @@ class Driver:
     def ended(self, trial: str, ending: Ending) -> None:
         planned, since = self._planned.pop(trial), self._since.pop(trial)
         seconds = self._clock() - since if ending.seconds is None else ending.seconds
-        self.search.ended(trial, ending, seconds)
+        ending = self.search.ended(trial, ending, seconds)
         self.progress.ended(planned.cell, planned.phase, ending.outcome, seconds)
         self._show_best(planned)
         self._budget.look(self._phases)
@@ -188,10 +192,11 @@ class Driver:
             self.progress.best(planned.cell, study.told[study.best].values[0], study.asked[study.best])
 
     def _count_failure(self, planned: Planned, ending: Ending) -> None:
-        reason = reason_of(ending)
-        trials = self._failures.setdefault(reason, set())
+        trials = self._failures.setdefault(reason_of(ending), set())
         if not trials:
-            self.progress.message(f"trial {planned.trial} ({planned.cell}) failed: {_last_line(ending.error)}")
+            what = f"trial {planned.trial} ({planned.cell})"
+            lost = " has lost its process, and will run again" if ending.outcome == Outcome.LOST else " failed"
+            self.progress.message(f"{what}{lost}: {_last_line(ending.error)}")
         trials.add(planned.trial)
         if len(trials) >= _SAME_FAILURES and not self._succeeded and not self.stopping:
             self.stopping = True
@@ -207,12 +212,9 @@ class Driver:
 
 def reason_of(ending: Ending) -> str:
     """What failures of one kind have in common: no numbers, no addresses; nothing of what Ray says of a process."""
-    outside = ending.cause not in (Cause.NONE, Cause.ERROR)
-    return (
-        ending.cause.value
-        if outside
-        else re.sub(r"0x[0-9a-f]+|[-+]?\d[\d.]*(e[-+]?\d+)?", "#", _last_line(ending.error))
-    )
+    if ending.cause not in (Cause.NONE, Cause.ERROR):
+        return ending.cause.value
+    return re.sub(r"0x[0-9a-f]+|[-+]?\d[\d.]*(e[-+]?\d+)?", "#", _last_line(ending.error))
 
 
 def _last_line(error: str) -> str:

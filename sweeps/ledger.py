@@ -144,8 +144,14 @@ class LedgerSink:
     def image(self, tag: str, step: int, png: bytes) -> None:
         """Images are not part of the ledger."""
 
-    def close(self, outcome: Outcome) -> None:
-        """The driver decides how the attempt ended, and records it."""
+    def sync(self) -> None:
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def close(self, outcome: Outcome) -> None:  # noqa: ARG002 - the driver records it
+        """The driver decides how the attempt ended, and records it: not before its reports are on the disk."""
+        self.sync()
 
     def _write(self, kind: str, **fields: Any) -> None:
         trial = {"trial": self._order.trial, "attempt": self._order.attempt}

@@ -258,8 +258,8 @@ class Search:
         )
         self._open(study, new)
 
-    def ended(self, trial: str, ending: Ending, seconds: float = 0.0) -> None:
-        """Take the end of an attempt. A lost one is queued again, until the retries are used up."""
+    def ended(self, trial: str, ending: Ending, seconds: float = 0.0) -> Ending:
+        """Take the end of an attempt, and return it as it counts. A lost one is queued again, while it has retries."""
         life, losses = self._lives[trial], self._losses.setdefault(trial, [])
         if is_loss(ending):
             losses.append(Loss(ending.cause, ending.suspects))
@@ -272,6 +272,7 @@ class Search:
         self._finish(life, ending, seconds)
         if decision.retry:
             self._queue.appendleft(trial)
+        return ending
 
     def _finish(self, life: Life, ending: Ending, seconds: float) -> None:
         if ending.outcome == Outcome.DONE:

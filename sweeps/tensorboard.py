@@ -141,6 +141,9 @@ class Board:
     def note(self, key: str, value: Any) -> None:
         """Facts about a trial are for the ledger."""
 
+    def sync(self) -> None:
+        """What is shown here is no truth that anything depends on."""
+
     def close(self, outcome: Outcome) -> None:
         """Record how the trial ended, unless it can go on: TensorBoard keeps the first end that it reads."""
         pb = messages()

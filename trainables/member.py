@@ -209,6 +209,7 @@ class Member:
         if self._leads and self._offer and self._folder:
             state = self._offer()
             self._drop_damaged(self._folder)
+            self._sink.sync()  # a state whose reports are gone would never make them again
             save(self._folder, self._at, state, self.order.keep, self._value)
             self._offer = None
 

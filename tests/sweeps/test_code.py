@@ -44,3 +44,18 @@ def test_shipped_trainables_bring_the_components_that_are_picked():
     assert {"trainables.supervised.classify", "trainables.models.cnn", "trainables.data.digits"} <= names
     assert "trainables.models.mlp" not in names or "trainables.models.mlp" in str(found.module.__dict__)
     assert not [name for name in names if not name.startswith("trainables")]
+
+
+def test_a_copy_that_was_broken_off_is_no_change_of_the_code(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    found = {}
+    for name in ("a", "b", "c"):
+        found[name] = tmp_path / f"{name}.py"
+        found[name].write_text(f"{name} = 1\n")
+    gone = {**found, "b": tmp_path / "gone.py"}
+    with pytest.raises(FileNotFoundError):
+        code.save(tmp_path / "run", gone)
+    assert code.diff(tmp_path / "run", found) == []
+    code.save(tmp_path / "run", found)
+    assert sorted(path.name for path in (tmp_path / "run" / code.FOLDER).iterdir()) == ["a.py", "b.py", "c.py"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [code.FOLDER]

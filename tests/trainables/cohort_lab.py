@@ -61,6 +61,9 @@ class Log:
     def image(self, tag, step, png):
         self.images.append((tag, step, png))
 
+    def sync(self):
+        self.synced = len(self.reports)
+
     def close(self, outcome):
         self.closed.append(outcome)
 

@@ -33,6 +33,9 @@ class Log:
     def note(self, key, value):
         self.notes.append((key, value))
 
+    def sync(self):
+        self.synced = len(self.reports)
+
     def close(self, outcome):
         self.closed.append(outcome)
 
@@ -316,6 +319,14 @@ def test_a_checkpoint_is_saved_after_its_report_and_before_the_generator_goes_on
     assert (saved.step, saved.state["step"]) == (2, 2)
 
 
+def test_reports_are_safe_from_a_power_failure_before_the_state_that_follows_them(start, monkeypatch):
+    monkeypatch.setattr("trainables.cohort.Pace.due", property(lambda _: True))
+    saved, sink = [], Log()
+    monkeypatch.setattr("trainables.member.save", lambda *given: saved.append((given[1], sink.synced)))
+    assert len(list(start(COUNT, {"steps": 4}, sink))) == 4
+    assert saved == [(step, step) for step in (1, 2, 3, 4)]
+
+
 def test_an_offer_belongs_to_the_report_after_it_only(start, tmp_path):
     source = """
         def run(config, trial):
@@ -467,6 +478,7 @@ def test_an_attempt_needs_neither_ray_nor_torch(tmp_path):
         from trainables.attempt import Attempt
         class Sink:
             def report(self, step, metrics): pass
+            def sync(self): pass
             def close(self, outcome): pass
         attempt = Attempt(Order(trial="t", trainable="mine.py:run", config={{}}, seed=0, search_path={str(tmp_path)!r},
                                 folder={str(tmp_path / "trial")!r}), Sink())
