@@ -12,7 +12,7 @@ from fakes import FakeSource, order
 
 from cluster import inline, tune
 from cluster.placement import Ask
-from trainables.api import Cause, Order, Outcome
+from trainables.api import Order, Outcome
 from trainables.checkpoint import load
 from trainables.supervised.classify import NOT_REPRODUCIBLE
 
@@ -87,15 +87,3 @@ def test_each_way_to_fail(files):
     assert source.endings["fail"][0].error.endswith("ValueError: no such luck\n")
     assert "the workers of the attempt died" in source.endings["always_die"][0].error
     assert all_cpus_come_back()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("way", "cause"), [("die", Cause.DIED), ("hang", Cause.TIMEOUT)])
-def test_one_worker_that_dies_or_hangs_ends_the_attempt_and_the_trial_goes_on(files, tmp_path, way, cause):
-    config = {"way": way, "mark": str(tmp_path / "mark")}
-    source = FakeSource([order("t", "one_worker", config, workers=2, folder=str(tmp_path / "t"))])
-    tune.run(source, files, resources=Ask(workers=2), heartbeat_s=15)
-    first, second = source.endings["t"]
-    assert (first.outcome, first.cause, second.outcome) == (Outcome.LOST, cause, Outcome.DONE)
-    assert sorted({*files.steps("t", 1), *files.steps("t", 2)}) == [1, 2, 3, 4, 5]
-    assert all_cpus_come_back(30)

@@ -158,17 +158,3 @@ def pulse(config, trial):
         time.sleep(0.1)
         trial.pulse()
     yield {"loss": 1.0}
-
-
-def one_worker(config, trial):
-    """Of several workers the second one dies or hangs, once, before its third report."""
-    start = trial.restored["step"] if trial.restored else 0
-    for step in range(start + 1, 6):
-        if step == 3 and trial.rank == 1 and not Path(config["mark"]).exists():
-            Path(config["mark"]).touch()
-            if config["way"] == "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(600)
-        time.sleep(0.6)
-        trial.checkpoint(lambda step=step: {"step": step})
-        yield {"loss": float(step)}

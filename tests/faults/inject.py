@@ -1,6 +1,6 @@
 """Injects faults at random moments into many small runs, and checks that nothing is lost, done twice, or different.
 
-    python tests/faults/inject.py [--rounds 15] [--first 0] [--seed 0] [--only WORDS] [--ray]
+    python tests/faults/inject.py [--rounds 15] [--first 0] [--seed 0] [--only WORDS]
 
 Every round makes a run of its own, disturbs it once or more, lets it come to its end by `assay resume`, and compares it
 with a run that nobody disturbed. Prints a table for docs/faults.md; exits 1 if there is a loss.
@@ -40,14 +40,12 @@ class Row:
     wrongs: list[str] = field(default_factory=list)
 
 
-def round_of(
-    kind: Kind, excused: int, folder: Path, rng: random.Random, undisturbed: Any, settings: dict[str, Any]
-) -> tuple[int, list[str]]:
+def round_of(kind: Kind, excused: int, folder: Path, rng: random.Random, undisturbed: Any) -> tuple[int, list[str]]:
     """One run, disturbed until a fault has hit it, and what is wrong with it then."""
     from study import Place, wrongs
 
     for attempt in range(8):
-        place = Place(folder / str(attempt), **settings)
+        place = Place(folder / str(attempt))
         if faults := kind(place, rng):
             break
     else:
@@ -67,14 +65,13 @@ def injected(
     seed: int,
     folder: Path,
     undisturbed: Any,
-    settings: dict[str, Any],
 ) -> Row:
     row = Row(name)
     for number in rounds:
         rng = random.Random(f"{seed} {name} {number}")
         where = folder / name.replace(" ", "-") / str(number)
         try:
-            faults, found = round_of(*kind, where, rng, undisturbed, settings)
+            faults, found = round_of(*kind, where, rng, undisturbed)
         except (AssertionError, TimeoutError) as error:
             faults, found = 1, [f"{type(error).__name__}: {error}"]
         row.rounds, row.faults = row.rounds + 1, row.faults + faults
@@ -102,26 +99,23 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first round, to go on with more of them")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--only", default="", help="kinds whose name holds this")
-    parser.add_argument("--ray", action="store_true", help="faults of processes and machines of a Ray cluster instead")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     import local
-    import onray
     from study import Place, found
 
     for module in _USED:
         importlib.import_module(module)
-    settings = onray.SETTINGS if options.ray else {}
-    whole = Place(folder / "undisturbed", **{**settings, "pause_s": 0.004})
+    whole = Place(folder / "undisturbed")
     began = time.monotonic()
     assert whole.finish() == 0, whole.said()
     local.LONGEST_S = time.monotonic() - began
     undisturbed, began, rows = found(whole.run), time.monotonic(), []
     rounds = range(options.first, options.first + options.rounds)
-    for name, kind in (onray if options.ray else local).KINDS.items():
+    for name, kind in local.KINDS.items():
         if options.only in name:
-            rows.append(injected(name, kind, rounds, options.seed, folder, undisturbed, settings))
+            rows.append(injected(name, kind, rounds, options.seed, folder, undisturbed))
     print(f"\n{table(rows)}\n\nseed {options.seed}, {time.monotonic() - began:.0f} s")  # noqa: T201
     raise SystemExit(1 if any(row.wrongs for row in rows) else 0)
 

@@ -237,7 +237,7 @@ def crashes(place: Place, rng: random.Random) -> int:
 
 
 def clock_jumps(place: Place, rng: random.Random) -> int:
-    """The clock of the machine jumps to and fro while the run goes on; then its driver is killed for good measure."""
+    """The clock jumps forward and back while the run goes on; then, perhaps, its driver is killed."""
     offsets = [rng.uniform(-1e7, 1e7) for _ in range(50)]
     real, began = time.time, time.monotonic()
 

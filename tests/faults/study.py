@@ -53,17 +53,9 @@ trainable: bowl.py:train
 factors: {a: [1, 2]}
 nuisance: {lr: {low: 0.01, high: 1.0, log: true}}
 objective: {minimize: loss}
-search: {sampler: random, points: POINTS}
+search: {sampler: random, points: 4}
 seeds: {tune: 1, confirm: 2}
-resources: {retries: RETRIES, heartbeat_s: HEARTBEAT}
 """
-
-
-def _filled(**words: object) -> str:
-    text = SWEEP
-    for word, value in words.items():
-        text = text.replace(word, str(value))
-    return text
 
 
 Values = dict[str, dict[str, float]]
@@ -76,16 +68,12 @@ class Place:
 
     folder: Path
     pause_s: float = 0.004
-    heartbeat_s: float | None = None
-    points: int = 4
-    retries: int = 2
     extra: list[str] = field(default_factory=lambda: ["--inline"])
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        heartbeat = "null" if self.heartbeat_s is None else str(self.heartbeat_s)
         (self.folder / "bowl.py").write_text(TRAINABLE)
-        (self.folder / "bowl.yaml").write_text(_filled(POINTS=self.points, RETRIES=self.retries, HEARTBEAT=heartbeat))
+        (self.folder / "bowl.yaml").write_text(SWEEP)
         (self.folder / "pause").write_text(str(self.pause_s))
 
     @property
