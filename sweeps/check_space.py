@@ -21,19 +21,30 @@ MAX_CELLS = 20_000
 
 def check_factors(sweep: Sweep, document: Document) -> Iterator[Message]:
     """Everything that has to hold before the cells can be made."""
+    told_apart = _told_apart(sweep)
     for name, factor in sweep.factors.items():
-        twice = list(_check_levels(("factors", name), space.levels(factor), document))
+        path, may_repeat = ("factors", name), name in told_apart
+        twice = list(_check_levels(path, space.levels(factor), document, may_repeat=may_repeat))
         yield from twice if isinstance(factor, list) else twice[:1]
     yield from _check_zip(sweep, document)
 
 
-def _check_levels(path: KeyPath, levels: list[Any], document: Document) -> Iterator[Message]:
+def _told_apart(sweep: Sweep) -> set[str]:
+    """Factors whose levels may repeat, because another factor that goes together with them has no level twice."""
+    labels = {name: [space.label(level) for level in space.levels(factor)] for name, factor in sweep.factors.items()}
+    distinct = {name for name, own in labels.items() if len(set(own)) == len(own)}
+    return {name for group in sweep.zip if distinct & set(group) for name in group if name not in distinct}
+
+
+def _check_levels(
+    path: KeyPath, levels: list[Any], document: Document, *, may_repeat: bool = False
+) -> Iterator[Message]:
     seen: set[str] = set()
     for i, level in enumerate(levels):
         label = space.label(level)
         if isinstance(level, Mapping) and not isinstance(level.get("label", ""), str | int | float):
             yield message(document.value_at((*path, i, "label")), "wrong type", shown(level["label"]), "text as label")
-        if label in seen:
+        if label in seen and not may_repeat:
             yield message(document.value_at((*path, i)), "two levels with the same label", shown(label))
         seen.add(label)
 
