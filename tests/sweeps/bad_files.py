@@ -208,6 +208,12 @@ SPACE = [
         "zip of an unknown factor", ZIP.replace("- [model.name", "- [model.naem"), "26:6", "unknown factor|'model.naem'"
     ),
     Bad("zip of different lengths", ZIP.replace("8/255]", "8/255, 16/255]"), "26:5", "different lengths|has 2|has 3"),
+    Bad(
+        "zipped levels that nothing tells apart",
+        ZIP.replace("[mlp, cnn]", "[mlp, mlp]").replace("[1/255, 8/255]", "[1/255, 1/255]"),
+        "6:21",
+        "two levels with the same label|'mlp'",
+    ),
     Bad("zip twice", ZIP + "  - [model.name, model.width]\n", "27:6", "zipped twice|'model.name'"),
     Bad("exclude of an unknown factor", plus("exclude:\n  - {model: mlp}\n"), "25:6", "unknown factor|'model'"),
     Bad("exclude of an unknown level", plus("exclude:\n  - {model.name: mpl}\n"), "25:18", "unknown level|'mpl'|'mlp'"),

@@ -33,6 +33,11 @@ def test_zipped_factors_go_together():
     ]
 
 
+def test_zipped_factors_may_repeat_levels_that_another_tells_apart():
+    twice = [{"label": "once", "name": "x"}, {"label": "again", "name": "x"}]
+    assert ids(factors={"a": twice, "b": [1, 1]}, zip=[["a", "b"]]) == ["a=once,b=1", "a=again,b=1"]
+
+
 def test_excluded_cells_are_left_out():
     assert ids(factors={"a": [1, 2], "b": ["x", "y"]}, exclude=[{"a": 1, "b": "y"}]) == [
         "a=1,b=x",
