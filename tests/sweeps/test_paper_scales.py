@@ -13,12 +13,17 @@ from trainables.data import Examples, huggingface
 
 SHAPES = {"cifar10": (3, 32, 32), "mnist": (1, 28, 28)}
 SMALLER = {"num_train": 50, "num_test": 50, "epochs": 1, "report_every": 1, "decades": 1}
+OWN = {"plasticity": {"batch_size": 64}}
 NAMES = [
     "double-descent-features",
     "double-descent-steps",
     "double-descent-samples",
     "double-descent-width",
     "edge-of-stability",
+    "gradinit",
+    "gradinit-adam",
+    "gradinit-rates",
+    "plasticity",
     "random-labels",
 ]
 
@@ -37,6 +42,8 @@ def test_one_step_on_fake_data(name, monkeypatch):
     values = space.config(sweep, space.cells(sweep)[0], {})
     assert values["data"]["name"] == "huggingface"
     fields = trainable.resolve(values)
-    config = trainable.build(values | {key: least for key, least in SMALLER.items() if key in fields})
+    config = trainable.build(
+        values | {key: least for key, least in (SMALLER | OWN.get(name, {})).items() if key in fields}
+    )
     (report,) = drive(trainable.run, config, FakeTrial(), 1)
     assert all(np.isfinite(value) for value in report.values())

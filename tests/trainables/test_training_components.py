@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.config import Component, check
-from trainables.training.optimizers import adam, adamw, muon, sgd, shampoo
+from trainables.training.optimizers import adam, adamw, anchored, muon, sgd, shampoo
 from trainables.training.schedules import constant, cosine, warmup
 from trainables.training.stacking import Layout
 
@@ -44,6 +44,13 @@ def test_sgd_is_the_gradient_with_momentum_and_decay():
     assert descend(sgd.Config(lr=0.1, momentum=0, weight_decay=0.5)) == pytest.approx(1 - 0.1 * 2.5)
     assert descend(sgd.Config(lr=0.1, momentum=0.5), steps=2) == pytest.approx(1 - 0.2 - 0.1 * (2 + 0.5 * 2))
     assert descend(sgd.Config(lr=0.1, momentum=0.5, nesterov=True)) == pytest.approx(1 - 0.1 * (2 + 0.5 * 2))
+
+
+def test_anchored_is_sgd_on_the_loss_and_half_the_squared_way_from_the_start():
+    assert descend(anchored.Config(lr=0.1, momentum=0.0, pull=0.5)) == pytest.approx(1 - 0.2)
+    assert descend(anchored.Config(lr=0.1, momentum=0.0, pull=0.5), steps=2) == pytest.approx(1 - 0.2 - 0.1 * (2 - 0.1))
+    plain, unpulled = sgd.Config(weight_decay=0.1), anchored.Config(weight_decay=0.1, pull=0.0)
+    assert descend(unpulled, steps=4) == pytest.approx(descend(plain, steps=4))
 
 
 def test_nesterov_without_momentum_is_refused_before_anything_starts():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Lt
 
 from trainables.api import NonNegativeInt, PerMember, PositiveInt
-from trainables.training.activations import Activation, activation_layer, gain_of
+from trainables.training.activations import Activation, activation_layer, gain_of, outputs_of
 
 if TYPE_CHECKING:
     from torch import Generator, nn
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     width: PositiveInt = 64
-    """Units in each hidden layer."""
+    """Units in each hidden layer. With ``crelu``, which makes two numbers of one, half of them have weights."""
     depth: PositiveInt = 2
     """Number of hidden layers."""
     activation: Activation = "relu"
@@ -36,6 +36,10 @@ class Config:
     """Number of different tokens, with ``split.standardise: false``. 0: the inputs are no tokens."""
     embedding: PositiveInt = 64
     """Numbers that stand for a token."""
+
+    def __post_init__(self) -> None:
+        if self.width % outputs_of(self.activation):
+            raise ValueError(f"width {self.width} must be even with {self.activation}")
 
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
@@ -63,6 +67,7 @@ class Config:
         from trainables.training.layers import BatchNorm1d, Dropout
 
         biased = self.normalisation != "batch"  # which would take a bias away again
-        norms = {"none": [], "layer": [nn.LayerNorm(self.width)], "batch": [BatchNorm1d(self.width)]}
-        linear = nn.Linear(inputs, self.width, bias=biased)
+        units = self.width // outputs_of(self.activation)
+        norms = {"none": [], "layer": [nn.LayerNorm(units)], "batch": [BatchNorm1d(units)]}
+        linear = nn.Linear(inputs, units, bias=biased)
         return [linear, *norms[self.normalisation], activation_layer(self.activation), Dropout(self.dropout)]

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import nn
 
-Activation = Literal["relu", "gelu", "silu", "elu", "tanh", "sigmoid", "identity"]
+Activation = Literal["relu", "crelu", "gelu", "silu", "elu", "tanh", "sigmoid", "identity"]
 
 
 def activation_layer(name: Activation) -> nn.Module:
     from torch import nn
 
+    from trainables.training.layers import CReLU
+
     layers = {
         "relu": nn.ReLU,
+        "crelu": CReLU,
         "gelu": nn.GELU,
         "silu": nn.SiLU,
         "elu": nn.ELU,
@@ -28,3 +31,8 @@ def activation_layer(name: Activation) -> nn.Module:
 def gain_of(name: Activation) -> str:
     """The name by which ``torch.nn.init.calculate_gain`` knows it; smooth relatives of ReLU count as ReLU."""
     return {"tanh": "tanh", "sigmoid": "sigmoid", "identity": "linear"}.get(name, "relu")
+
+
+def outputs_of(name: Activation) -> int:
+    """How many numbers it makes of one."""
+    return 2 if name == "crelu" else 1

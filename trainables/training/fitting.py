@@ -222,6 +222,11 @@ class Fit(Generic[R]):
         """Of the last step, over the whole batch; before noise and clipping, without weight decay."""
         return torch.linalg.vector_norm(self._gradient, dim=1)
 
+    @property
+    def memory(self) -> Float[Tensor, "members examples remembered"]:
+        """What a loss that remembers has kept of each training example."""
+        return self._kept["memory"]
+
     # --- members come and go ------------------------------------------------------------------------------------------
 
     def places(self, numbers: Sequence[int]) -> Int[Tensor, " numbers"]:

@@ -100,6 +100,16 @@ class Square(nn.Module):
         return values.square() * 3**-0.5
 
 
+class CReLU(nn.Module):
+    """The positive parts of the values, and beside them those of the negated values: one of each pair has a gradient.
+
+    Source: Shang et al., 2016, arXiv:1603.05201, sec. 2.2.
+    """
+
+    def forward(self, values: Float[Tensor, "*rows units"]) -> Float[Tensor, "*rows outputs"]:
+        return torch.cat([values, -values], dim=-1).relu()
+
+
 class _LoneRow:
     """Batch normalisation that takes one value per channel, or none, as at rest: they have no variance.
 

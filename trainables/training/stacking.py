@@ -105,6 +105,10 @@ class Stack:
         """The layers, which all members share."""
         return self._template.modules()
 
+    def named_layers(self) -> Iterator[tuple[str, nn.Module]]:
+        """They, by the names that their parameters begin with."""
+        return self._template.named_modules()
+
     def gradient(
         self,
         loss: Callable[..., Float[Tensor, ""]],
