@@ -86,7 +86,7 @@ class Tasks:
 
     def _mended(self, row: Tensor, fresh: Tensor, idle: tuple[Tensor, ...], values: Mapping[Any, Tensor]) -> Tensor:
         remedy, layout = self._members.bind(values).remedy, self.fit.stack.layout
-        if self._configs[0].model.activation != "crelu":  # of which two outputs share a unit
+        if any(config.remedy.recycle_below for config in self._configs):
             row = layout.join([*recycled(layout.split(row), layout.split(fresh), idle, self._layers).values()])
         return ((1 - remedy.shrink) * row + remedy.perturb * fresh).to(row.dtype)
 
