@@ -69,9 +69,15 @@ class LedgerError(Exception):
     """A ledger that cannot be read; the message names file and line."""
 
 
+_encoded = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode
+
+
 def encode(record: Mapping[str, Any]) -> str:
     """One line of JSON, with its newline."""
-    return json.dumps(_plain(record), allow_nan=False, separators=(",", ":"), ensure_ascii=False) + "\n"
+    try:
+        return _encoded(record) + "\n"
+    except (ValueError, TypeError):  # most records hold nothing that JSON has no word for
+        return _encoded(_plain(record)) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -22,6 +22,7 @@ from cluster.world import Agenda, Clock, Curves, Member, Place, World
 from trainables.api import Cause, Ending, Order, Outcome
 
 _HOUR_S = 3600.0
+_PLENTY = 1e15  # of what a world does not speak of, such as memory
 _SOON_S, _LATE_S = 0.5, 30.0  # between two looks for work that became ready by itself
 
 
@@ -67,9 +68,11 @@ def run(
 
 def places(resources: Resources, world: World, limit: int | None = None) -> list[Place]:
     """As many as fit, and at most ``limit``. The workers of a group may lie on several nodes."""
-    machines = [{"CPU": float(world.cpus), "GPU": float(world.gpus)}] * world.nodes
+    takes = placement.bundle(resources)
+    machine = {**dict.fromkeys(takes, _PLENTY), "CPU": float(world.cpus), "GPU": float(world.gpus)}
+    machines = [machine] * world.nodes
     at_once = placement.concurrent(resources, machines, limit)
-    per_node = placement.places(placement.bundle(resources), machines[0])
+    per_node = placement.places(takes, machine)
     slots = [node for node in range(len(machines)) for _ in range(per_node)]
     size = max(1, resources.workers)
     return [Place(str(n), frozenset(slots[n * size : (n + 1) * size])) for n in range(at_once)]

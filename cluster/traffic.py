@@ -33,7 +33,7 @@ class Traffic:
         """
         self._source, self._open_sink, self._sizes = source, open_sink, sizes
         self._takes, self.sharing, self._remote = takes or {}, sharing, remote
-        self._live: dict[str, dict[str, Order]] = {}  # by place and trial
+        self._live: dict[str, dict[str, Order]] = {}  # by place and trial; no place that has none
         self._seconds: dict[str, float] = {}  # that trials had taken when they were last heard of
         self._failure: Exception | None = None
 
@@ -58,7 +58,7 @@ class Traffic:
         most = min([most, *(order.most - len(live) for order in live.values() if order.most)])
         if most <= 0:
             return ()
-        idle = max(1, self.sharing - sum(bool(live) for other, live in self._live.items() if other != place))
+        idle = max(1, self.sharing - (len(self._live) - 1))  # this one included
         with self._guarded():
             orders = tuple(self._source.alike(next(iter(live)), most, self.sharing, idle))
             live.update({order.trial: order for order in orders})
@@ -66,16 +66,16 @@ class Traffic:
 
     def started(self, place: str) -> None:
         with self._guarded():
-            for trial in self._live[place]:
+            for trial in self._live.get(place, ()):
                 self._source.started(trial)
 
     def busy(self, place: str) -> bool:
         """Whether any of its trials goes on."""
-        return bool(self._live.get(place))
+        return place in self._live
 
     def take(self, place: str, batch: Batch) -> dict[str, Outcome]:
         """Pass on a batch; the trials that have to end now."""
-        live = self._live[place]
+        live = self._live.get(place, {})
         self._seconds.update(batch.seconds)
         if batch.size and live:
             self._sizes.learn(next(iter(live.values())), batch.size)
@@ -110,7 +110,10 @@ class Traffic:
             self._end(place, trial, replace(ending, suspects=len(trials)))
 
     def _end(self, place: str, trial: str, ending: Ending) -> None:
-        if self._live[place].pop(trial, None):
+        live = self._live.get(place, {})
+        if live.pop(trial, None):
+            if not live:
+                del self._live[place]
             seconds = self._seconds.pop(trial, None) if ending.seconds is None else ending.seconds
             with self._guarded():
                 self._source.ended(trial, self._checked(replace(ending, seconds=seconds)))
@@ -124,7 +127,7 @@ class Traffic:
 
     def settle(self) -> None:
         """Close what the backend has left open, and raise what the source has raised."""
-        for place in self._live:
+        for place in list(self._live):
             outcome, cause = (Outcome.CANCELLED, Cause.NONE) if self.stopping else (Outcome.LOST, Cause.DIED)
             self.end(place, Ending(outcome, "the process ended before the trial", cause=cause))
         if self._failure:

@@ -53,7 +53,7 @@ class Ledger:
         """``now``: seconds since 1970, of the records. ``takeover``: from a silent driver on another machine."""
         self.run, self._now = run, now
         self.lease = Lease(Folder(run / "ledger"), str(run), takeover=takeover, say=say)
-        self._seen: set[tuple[Any, ...]] = set()
+        self._seen: dict[str, set[int]] = {}  # cell of a study, or nothing -> hashes of what is written, to be small
         self._searches: dict[str, str] = {}  # cell -> signature of its last study
         self._file: TextIO | None = None
         self.records: list[Record] = []  # what earlier lives of the run have decided
@@ -68,7 +68,9 @@ class Ledger:
                 _leave_to_strangers(path)
             lines = records.read_decisions(self.run)
             self.records = lines.records
-            self._seen = {key for record in lines.records if (key := identity(record))}
+            self._seen = {}
+            for record in lines.records:
+                self._is_new(record)
             self._searches = {r["cell"]: r["search"] for r in lines.records if r["kind"] == "cell"}
             if lines.torn:
                 os.truncate(path, lines.end)
@@ -78,21 +80,28 @@ class Ledger:
     def record(self, kind: str, **fields: Any) -> None:
         """Append a decision, unless the run holds it already."""
         record = {"v": records.VERSION, "kind": kind, "time": round(self._now(), 3), **fields}
-        key = identity(record)
-        if key is not None and key in self._seen:
+        if not self._is_new(record):
             return
-        if key is not None:
-            self._seen.add(key)
         assert self._file is not None, "the ledger is not open"
         self.lease.check()
         self._file.write(records.encode(record))
         self._file.flush()
 
+    def _is_new(self, record: Record) -> bool:
+        """Whether it was not written yet; it counts as written from now on."""
+        key = identity(record)
+        if key is None:
+            return True
+        seen = self._seen.setdefault(record["cell"] if record["kind"] in OF_A_STUDY else "", set())
+        size = len(seen)
+        seen.add(hash(key))
+        return len(seen) > size
+
     def record_cell(self, cell: str, levels: Mapping[str, str], search: str) -> None:
         """Declare a cell and the signature of its study. A study with another one starts afresh."""
         if self._searches.get(cell) == search:
             return
-        self._seen = {key for key in self._seen if key[0] not in OF_A_STUDY or key[1] != cell}
+        self._seen.pop(cell, None)
         self.record("cell", cell=cell, levels=dict(levels), search=search)
 
     def history(self, trial: str = "") -> dict[str, list[Report]]:
