@@ -23,6 +23,7 @@ class Life:
 
     planned: Planned
     attempts: int = 0
+    earlier: bool = False  # some of them were in an earlier life of the run, whose reports are only on disk
     outcome: Outcome | None = None  # once it is final
     values: Mapping[str, float] = field(default_factory=dict)  # what `observe` found in its reports
     reports: dict[int, Report] = field(default_factory=dict)  # by step, until it is final

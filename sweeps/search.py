@@ -207,7 +207,7 @@ class Search:
         life = self._lives[trial]
         self._running.add(trial)
         self._not_before.pop(trial, None)
-        if life.attempts and not life.reports:
+        if life.earlier and not life.reports:
             life.reports = {report.step: report for report in self._history(trial)}
         life.attempts += 1
         self._record("started", trial=trial, attempt=life.attempts)
@@ -368,7 +368,7 @@ class Search:
             self._losses.setdefault(record["trial"], []).append(loss)
 
     def _replay_started(self, life: Life, attempt: int) -> None:
-        life.attempts = attempt
+        life.attempts, life.earlier = attempt, True
         if life.outcome == Outcome.FAILED:
             self._reopen(life)
 
@@ -388,7 +388,7 @@ class Search:
         if trial not in self._lives or trial not in self._ends:
             return
         life, record = self._lives[trial], self._ends.pop(trial)
-        life.attempts = max(life.attempts, record["attempt"])
+        life.attempts, life.earlier = max(life.attempts, record["attempt"]), True
         if life.outcome is None:
             life.values = self._values_of(trial, record)
             self._end(life, Outcome(record["kind"]))

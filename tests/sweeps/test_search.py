@@ -106,6 +106,21 @@ def test_one_seed_that_fails_makes_the_point_fail():
     assert life.of_kind("winner")[0]["points"] == []
 
 
+def test_reports_on_disk_are_read_for_trials_of_an_earlier_life_only():
+    """They are all of the run's; to read them for a trial that was lost just now takes minutes in a large one."""
+    read: list[str] = []
+    one = {**ONE_CELL, "search": {"sampler": "random", "points": 1}}
+    life = Life(sweep(**one, resources={"retries": 1}), lambda _: Outcome.LOST)
+    life.search._history = lambda trial: read.append(trial) or ()
+    life.run(trials=2)
+    assert len(life.of_kind("started")) == 2
+    assert not read
+    again = life.resumed(upto=-1)
+    again.search._history = lambda trial: read.append(trial) or ()
+    again.run(trials=1)
+    assert read == again.trials
+
+
 def test_lost_trials_are_tried_again_until_the_retries_are_used_up():
     life = Life(sweep(**ONE_CELL, resources={"retries": 2}), lambda _: Outcome.LOST)
     life.run()
