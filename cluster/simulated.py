@@ -33,12 +33,12 @@ class Facts:
     places: int
     seconds: float = 0.0
     busy_s: float = 0.0  # of all places together
-    faults: Counter[str] = field(default_factory=Counter)  # cause -> processes that were lost
+    faults: Counter[str] = field(default_factory=Counter)  # cause -> processes that were lost with their trials
     delays: array[float] = field(default_factory=lambda: array("d"))  # of each message until the driver answered, in s
 
     def sentence(self) -> str:
         share = self.busy_s / (self.places * self.seconds) if self.seconds else 0.0
-        faults = "".join(f", {count} lost ({cause})" for cause, count in sorted(self.faults.items()))
+        faults = "".join(f", {count} lost ({cause})" for cause, count in sorted(self.faults.items()) if count)
         late = f", the driver answered after {1000 * max(self.delays):.0f} ms at most" if any(self.delays) else ""
         return f"simulated: {self.places} processes, {share:.0%} busy{late}{faults}"
 
@@ -237,9 +237,9 @@ class _Simulation:
 
     def _end(self, place: Place, cause: Cause) -> None:
         """The process is gone. The next one there has to start anew."""
-        self.facts.faults[cause.value] += 1
         place.warm = False
         was_busy = place.since is not None
+        self.facts.faults[cause.value] += was_busy
         self._traffic.end(place.name, Ending(Outcome.LOST, f"simulated: {cause.value}", cause=cause))
         self._rest(place)
         if was_busy:
