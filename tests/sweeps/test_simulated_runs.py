@@ -5,6 +5,7 @@ A real run of a thousand faults takes a night; a simulated one takes a second. R
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
 
@@ -18,6 +19,7 @@ from analysis import records
 from analysis.frames import load
 from analysis.records import CONFIRM_SEED
 from sweeps import resolve, run, simulation
+from sweeps.ledger import Ledger
 
 DEADLY = {"trial_s": 600, "process_hours": 0.3, "node_hours": 2, "preempt_hours": 1, "checkpoint_s": 120}
 
@@ -173,37 +175,54 @@ def to_the_end(target) -> None:
     raise AssertionError("the run never came to its end")
 
 
-def torn_at(target, seed: int) -> None:
-    """Kill the driver, as it were, in the middle of a record."""
-    path = target / records.DECISIONS
-    data = path.read_bytes()
-    path.write_bytes(data[: random.Random(seed).randrange(len(data))])
+class Killed(BaseException):
+    """Of the driver, as far as anything in this process can tell."""
+
+
+def kill_at(target, number: int) -> None:
+    """Let the driver die in the middle of writing this decision: half of it is on disk, and nothing after it."""
+    count = 0
+
+    def write(ledger, kind, **fields):
+        nonlocal count
+        count += 1
+        if count < number:
+            record(ledger, kind, **fields)
+        elif count == number:
+            with (target / records.DECISIONS).open("a") as file:
+                file.write('{"v":1,"kind":"do')
+            raise Killed
+
+    record = Ledger.record
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "record", write)
+        with contextlib.suppress(Killed):
+            go(target)
 
 
 def befall(folder, seed: int) -> int:
-    """One run with faults, and once more cut at a random byte and resumed; returns how many attempts were lost."""
+    """One run with faults, and the same again with a driver that is killed; returns how many attempts were lost."""
     world, keys = drawn(seed)
-    target = make(folder, world, **keys)
+    target = make(folder / "first", world, **keys)
     to_the_end(target)
     assert not (wrong := whole(target, keys)), (seed, wrong)
-    lost = len(decisions(target, "lost"))
-    torn_at(target, seed)
-    before = {r["trial"]: (r["kind"], r["attempt"]) for r in records_before_the_cut(target)}
-    to_the_end(target)
-    assert not (wrong := whole(target, keys)), (seed, "resumed", wrong)
-    after = {r["trial"]: (r["kind"], r["attempt"]) for r in decisions(target, *records.FINAL)}
-    assert before.items() <= after.items(), (seed, "finished work was repeated")
+    killed = make(folder / "killed", world, **keys)
+    kill_at(killed, random.Random(seed).randrange(len(records.read_decisions(target).records)))
+    before = finals(killed)
+    to_the_end(killed)
+    assert not (wrong := whole(killed, keys)), (seed, "resumed", wrong)
+    assert before.items() <= finals(killed).items(), (seed, "finished work was repeated")
     if keys["scheduler"] == "none" and keys["sampler"] in ("random", "qmc"):
-        undisturbed = make(folder / "calm", {k: v for k, v in world.items() if not k.endswith("hours")}, **keys)
-        to_the_end(undisturbed)
-        found, expected = values(target), values(undisturbed)
-        tuned = {r["trial"] for r in decisions(undisturbed, "planned") if r["phase"] == "tune"}
-        assert {t: v for t, v in found.items() if t in tuned}.items() <= expected.items(), seed
-    return lost
+        calm = make(folder / "calm", {k: v for k, v in world.items() if not k.endswith("hours")}, **keys)
+        to_the_end(calm)
+        tuned = {r["trial"] for r in decisions(calm, "planned") if r["phase"] == "tune"}
+        for one in (target, killed):
+            assert {t: v for t, v in values(one).items() if t in tuned}.items() <= values(calm).items(), seed
+    return sum(len(decisions(one, "lost")) for one in (target, killed))
 
 
-def records_before_the_cut(target) -> list[records.Record]:
-    return [r for r in records.read_decisions(target).records if r["kind"] in records.FINAL]
+def finals(target) -> dict[str, tuple[str, int]]:
+    return {r["trial"]: (r["kind"], r["attempt"]) for r in decisions(target, *records.FINAL)}
 
 
 @pytest.mark.parametrize("block", range(4))
