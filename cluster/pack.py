@@ -1,4 +1,4 @@
-"""Brings what matters of a run home through the log of a Ray job: ``python -m cluster.pack RUN`` prints it, packed.
+"""Brings what matters of a run home through the log of a Ray job, where ``assay pack RUN`` prints it, packed.
 
 From a laptop often nothing but the dashboard's port of a cluster can be reached, so there is no other way for files.
 """
@@ -6,10 +6,10 @@ From a laptop often nothing but the dashboard's port of a cluster can be reached
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import re
-import sys
 import tarfile
 import tempfile
 import zlib
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 WANTED = ("sweep.lock.yaml", "environment.json", "report", "ledger", "code")
+DECISIONS = "ledger/decisions.jsonl"
 LIMIT_BYTES = 256 * 1024**2  # of all files together, before they are packed
 LIMIT_FILES = 10_000
 _MARK, _CHUNK_BYTES = "assay-pack ", 3000
@@ -37,7 +38,11 @@ def pack(run: Path) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for path in files:
-            archive.add(path, arcname=path.relative_to(run).as_posix(), recursive=False)
+            with contextlib.suppress(FileNotFoundError):  # the run may go on, and put one file in the place of others
+                data = path.read_bytes()
+                member = tarfile.TarInfo(path.relative_to(run).as_posix())
+                member.size, member.mtime = len(data), int(path.stat().st_mtime)
+                archive.addfile(member, io.BytesIO(data))
     return packed.getvalue()
 
 
@@ -70,11 +75,13 @@ def unpack(data: bytes, target: Path) -> list[Path]:
     """Write the files into ``target``, each as a whole or not at all. Nothing is written if the pack is not clean.
 
     Raises:
-        PackError: for anything but regular files of reasonable size at the places that ``pack`` uses.
+        PackError: for anything but regular files of reasonable size at the places that ``pack`` uses, and if the
+            ledger in ``target`` has gone on by itself, for then its decisions would be lost.
     """
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
             members = list(_checked(archive, target))
+            _check_follows(archive, target)
             return [_write(archive, member, path) for member, path in members]
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise PackError(f"the packed run cannot be read: {error}") from None
@@ -97,6 +104,16 @@ def _checked(archive: tarfile.TarFile, target: Path) -> Iterator[tuple[tarfile.T
         yield member, path
 
 
+def _check_follows(archive: tarfile.TarFile, target: Path) -> None:
+    path = target / DECISIONS
+    if not path.exists() or DECISIONS not in archive.getnames():
+        return
+    new, old = archive.extractfile(DECISIONS), path.read_bytes()
+    assert new is not None, "only regular files come here"
+    if not new.read().startswith(old[: old.rfind(b"\n") + 1]):
+        raise PackError(f"{target} has gone on by itself; bring the run home to another place with --runs DIR")
+
+
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Path:
     source = archive.extractfile(member)
     assert source is not None, "only regular files come here"
@@ -105,15 +122,3 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Pat
         file.write(source.read())
     Path(file.name).chmod(0o644)
     return Path(file.name).replace(path)
-
-
-def main() -> None:
-    try:
-        (run,) = sys.argv[1:]
-        sys.stdout.writelines(f"{line}\n" for line in to_lines(pack(Path(run))))
-    except (PackError, OSError) as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,17 @@
-"""What travels to a cluster with a job: the working folder, the code of this project, packages, variables."""
+"""What travels to a cluster with a job: the working folder, the code of this project, or the text of a sweep."""
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from cluster.jobs import SubmitError
 
 PACKAGES = ("sweeps", "trainables", "cluster", "analysis")
 EXCLUDES = (
@@ -25,39 +28,27 @@ EXCLUDES = (
     "node_modules",
 )
 LIMIT_BYTES = 100 * 1024**2  # the dashboard refuses larger uploads, whatever Ray's documentation says (512 MiB)
-STOP_WAIT_S = 30  # what a run gets to finish its records when the job is stopped
+LONGEST_TEXT = 60_000  # of a sweep in a command line
+ASSAY = "python -m sweeps.cli"
 _log = logging.getLogger(__name__)
 
 
-class TravelError(Exception):
-    """Something that cannot travel to a cluster; one line."""
-
-
-def runtime_env(working_dir: Path, *, pip: Sequence[str] = (), env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What a job finds on the cluster: the working folder, this project's code, and packages from pip.
+def code(working_dir: Path) -> dict[str, Any]:
+    """The fields of a runtime environment that bring the working folder, and this project if it lies elsewhere.
 
     Raises:
-        TravelError: if the folder is too large; names what is largest in it.
+        SubmitError: if the folder is too large; names what is largest in it.
     """
-    _check_size(working_dir)
-    found = {
-        "working_dir": str(working_dir),
-        "excludes": list(EXCLUDES),
-        "py_modules": [str(path) for path in _packages() if not path.is_relative_to(working_dir.resolve())],
-        "pip": list(pip),
-        "env_vars": {
-            "PYTHONUNBUFFERED": "1",
-            "RAY_JOB_STOP_SIGNAL": "SIGTERM",
-            "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
-            **(env or {}),
-        },
-    }
+    check_size(working_dir)
+    found = {"working_dir": str(working_dir), "excludes": list(EXCLUDES), **own_code(without=working_dir)}
     return {key: value for key, value in found.items() if value}
 
 
-def _packages() -> list[Path]:
-    """The folders of this project's packages: side by side, wherever it is installed."""
-    return [Path(__file__).resolve().parents[1] / name for name in PACKAGES]
+def own_code(without: Path | None = None) -> dict[str, Any]:
+    """The code of this project: side by side, wherever it is installed. Nothing if it lies in ``without``."""
+    folders = [Path(__file__).resolve().parents[1] / name for name in PACKAGES]
+    elsewhere = [str(path) for path in folders if not (without and path.is_relative_to(without.resolve()))]
+    return {"py_modules": elsewhere} if elsewhere else {}
 
 
 def travelling(folder: Path) -> dict[Path, int]:
@@ -76,21 +67,24 @@ def travelling(folder: Path) -> dict[Path, int]:
     return found
 
 
-def _check_size(folder: Path) -> None:
+def check_size(folder: Path) -> tuple[int, int]:
+    """How many files travel, and their bytes. Raises SubmitError if they are too many bytes."""
     if not folder.is_dir():
-        raise TravelError(f"{folder}: no such folder")
+        raise SubmitError(f"{folder}: no such folder")
     sizes: Counter[str] = Counter()
-    for path, size in travelling(folder.resolve()).items():
+    files = travelling(folder.resolve())
+    for path, size in files.items():
         sizes[path.parts[0]] += size
     if sizes.total() > LIMIT_BYTES:
-        largest = ", ".join(f"{name} {_mib(size)}" for name, size in sizes.most_common(5))
-        raise TravelError(
-            f"{folder.resolve()} is too large to send: {_mib(sizes.total())}, at most {_mib(LIMIT_BYTES)}; "
+        largest = ", ".join(f"{name} {mib(size)}" for name, size in sizes.most_common(5))
+        raise SubmitError(
+            f"{folder.resolve()} is too large to send: {mib(sizes.total())}, at most {mib(LIMIT_BYTES)}; "
             f"largest: {largest}; list in .rayignore what the job does not need"
         )
+    return len(files), sizes.total()
 
 
-def _mib(size: int) -> str:
+def mib(size: int) -> str:
     return f"{size / 1024**2:.1f} MiB"
 
 
@@ -98,10 +92,10 @@ def entrypoint(arguments: Sequence[str], working_dir: Path) -> str:
     """The command line of the job: ``assay`` with these arguments. Files are named as seen from the working folder.
 
     Raises:
-        TravelError: if a file that is named does not travel.
+        SubmitError: if a file that is named does not travel.
     """
     words = [_as_seen_there(word, working_dir.resolve()) for word in arguments]
-    return shlex.join(["python", "-m", "sweeps.cli", *words])
+    return f"{ASSAY} {shlex.join(words)}"
 
 
 def _as_seen_there(word: str, folder: Path) -> str:
@@ -110,7 +104,20 @@ def _as_seen_there(word: str, folder: Path) -> str:
         return word
     path = path.parent.resolve() / path.name
     if not path.is_relative_to(folder):
-        raise TravelError(f"{word} cannot travel to the cluster: it is not inside {folder}")
+        raise SubmitError(f"{word} cannot travel to the cluster: it is not inside {folder}")
     if path.relative_to(folder) not in travelling(folder):
-        raise TravelError(f"{word} cannot travel to the cluster: a .gitignore or .rayignore leaves it out")
+        raise SubmitError(f"{word} cannot travel to the cluster: a .gitignore or .rayignore leaves it out")
     return path.relative_to(folder).as_posix()
+
+
+def entrypoint_with_text(sweep: str, arguments: Sequence[str]) -> str:
+    """The command line of a job in an image, into which Ray brings no files: the text of the sweep is in it.
+
+    Raises:
+        SubmitError: if the text is too long for a command line.
+    """
+    text = base64.b64encode(sweep.encode()).decode()
+    if len(text) > LONGEST_TEXT:
+        raise SubmitError(f"the sweep is too long for --image: {len(text):,} characters, at most {LONGEST_TEXT:,}")
+    command = f"{ASSAY} {shlex.join(['run', 'sweep.yaml', *arguments])}"
+    return f'cd "$(mktemp -d)" && echo {text} | base64 -d > sweep.yaml && {command}'

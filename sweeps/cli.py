@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Callable
 
 import typer
 
-from sweeps import cli_analysis, cli_run, cli_sweep
+from sweeps import cli_analysis, cli_cluster, cli_run, cli_sweep
 from sweeps.console import fail
 from sweeps.errors import SpecError
 from sweeps.ledger import RunError
@@ -21,33 +22,47 @@ app = typer.Typer(
     "Start with [bold]assay run quickstart[/bold].",
 )
 
-COMMANDS = {
-    "check": cli_sweep.check,
-    "plan": cli_sweep.plan,
-    "run": cli_run.run,
-    "resume": cli_run.resume,
-    "confirm": cli_run.confirm,
-    "status": cli_analysis.status,
-    "runs": cli_analysis.list_runs,
-    "report": cli_analysis.report,
-    "rerun": cli_run.rerun,
-    "compare": cli_analysis.compare,
-    "export": cli_analysis.export,
-    "watch": cli_analysis.watch,
-    "tensorboard": cli_analysis.tensorboard,
-    "list": cli_sweep.list_all,
-    "explain": cli_sweep.explain,
-    "schema": cli_sweep.schema,
-    "submit": cli_run.submit,
+COMMANDS: dict[str, dict[str, Callable[..., object]]] = {
+    "Ask": {
+        "list": cli_sweep.list_all,
+        "explain": cli_sweep.explain,
+        "check": cli_sweep.check,
+        "plan": cli_sweep.plan,
+        "schema": cli_sweep.schema,
+    },
+    "Run": {
+        "run": cli_run.run,
+        "resume": cli_run.resume,
+        "confirm": cli_run.confirm,
+        "rerun": cli_run.rerun,
+    },
+    "Look": {
+        "runs": cli_analysis.list_runs,
+        "status": cli_analysis.status,
+        "watch": cli_analysis.watch,
+        "tensorboard": cli_analysis.tensorboard,
+        "report": cli_analysis.report,
+        "compare": cli_analysis.compare,
+        "export": cli_analysis.export,
+    },
+    "On a cluster": {
+        "submit": cli_cluster.submit,
+        "attach": cli_cluster.attach,
+        "stop": cli_cluster.stop,
+        "fetch": cli_cluster.fetch,
+        "jobs": cli_cluster.jobs,
+    },
 }
-"""In the order in which the help lists them."""
+"""By the panels of the help, in its order."""
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
 _OPEN = {"submit": {"allow_extra_args": True, "ignore_unknown_options": True}}  # what it does not know is for `run`
 
-for _name, _command in COMMANDS.items():
-    app.command(_name, context_settings=_OPEN.get(_name))(_command)
-app.add_typer(cli_sweep.new, name="new")
+for _panel, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, context_settings=_OPEN.get(_name), rich_help_panel=_panel)(_command)
+app.add_typer(cli_sweep.new, name="new", rich_help_panel="Ask")
+app.command("pack", hidden=True)(cli_cluster.pack)
 
 
 def main() -> None:
@@ -76,7 +91,8 @@ def _user_errors() -> tuple[type[Exception], ...]:
         "sweeps.scaffold": "ScaffoldError",
         "sweeps.tensorboard_server": "BoardError",
         "cluster.errors": "NotReady",
-        "cluster.submit": "SubmitError",
+        "cluster.jobs": "SubmitError",
+        "cluster.pack": "PackError",
     }
     loaded = [getattr(sys.modules[m], name, None) for m, name in names.items() if m in sys.modules]
     return (RunError, *(error for error in loaded if error))

@@ -1,4 +1,4 @@
-"""The commands that run trials: run, resume, confirm, rerun, submit."""
+"""The commands that run trials here: run, resume, confirm, rerun."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from sweeps import cli_analysis, folder
 from sweeps.cli_sweep import checked
-from sweeps.console import Address, Concurrent, Run, Runs, Scale, Sets, Sweep, err, fail, out, say
+from sweeps.console import Address, Concurrent, Into, Name, Run, Runs, Scale, Sets, Sweep, err, fail, out, say
 
 if TYPE_CHECKING:
     from cluster.world import World
@@ -74,7 +74,8 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     sweep: Sweep,
     scale: Scale = None,
     sets: Sets = None,
-    into: Annotated[str | None, typer.Option("--into", metavar="RUN", help="Run what this run lacks, into it.")] = None,
+    name: Name = None,
+    into: Into = None,
     backend: Backend = None,
     inline: Inline = False,
     address: Address = None,
@@ -85,11 +86,18 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     takeover: Takeover = False,
     worlds: Worlds = None,
     curves: Curves = None,
+    retry_failed: RetryFailed = False,
     runs: Runs = None,
 ) -> None:
-    """Run a sweep: tune every cell, confirm each winner on fresh seeds, write the report."""
+    """Run a sweep: tune every cell, confirm each winner on fresh seeds, write the report.
+
+    With --name, running it again goes on with it: what is done never runs again.
+    """
     from sweeps import show
-    from sweeps.run import Options, create, make_plan
+    from sweeps.run import Options, create, make_plan, named
+
+    if name and into:
+        fail("--name and --into: got both, expected one; --into says which run already")
 
     resolved, root = checked(sweep, scale, sets), runs or folder.default_runs()
     world = _world(backend, worlds, curves and str(folder.find(curves, root)))
@@ -106,15 +114,18 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
         allow_code_change=allow_code_change,
         takeover=takeover,
         say=say,
+        retry_failed=retry_failed,
     )
     made = make_plan(resolved, root, replace(options, concurrent=_at_once(world, resolved, concurrent)))
     out.print(show.plan(made))
     if exceeded := made.exceeded():
         fail(*exceeded)
-    if into is None:
-        _drive_new(create(resolved, root, world), options)
-    else:
+    if into is not None:
         _drive(folder.find(into, root), options, resolved)
+    elif name is not None:
+        _drive_unless_finished(named(resolved, root, name, world), options)
+    else:
+        _drive_new(create(resolved, root, world), options)
 
 
 def _drive_new(target: Path, options: Options) -> None:
@@ -227,6 +238,14 @@ def confirm(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     _end(target, confirm_more(target, max_seeds, options, say, until_decided=until_decided))
 
 
+def _drive_unless_finished(target: Path, options: Options) -> None:
+    if options.retry_failed or folder.status(target).state != "finished":
+        return _drive(target, options)
+    say(f"run folder: {target}")
+    say("it is finished; nothing runs again")
+    return cli_analysis.write_report(target)
+
+
 def _drive(target: Path, options: Options, edited: Resolved | None = None) -> None:
     from sweeps.run import drive
 
@@ -265,29 +284,3 @@ def rerun(
         say(f"step {step.step}: {'  '.join(f'{k} {v:.6g}' for k, v in step.metrics.items())}  [{verdict}]")
     say(f"{found.ending.outcome}" + (f"\n{found.ending.error}" if found.ending.error else ""))
     raise SystemExit(1 if different else 0)
-
-
-def submit(
-    context: typer.Context,
-    sweep: Sweep,
-    address: Annotated[str, typer.Option("--address", help="Of the dashboard, such as http://127.0.0.1:8265.")],
-    scale: Scale = None,
-    sets: Sets = None,
-    pip: Annotated[list[str] | None, typer.Option("--pip", help="A package to install there; repeatable.")] = None,
-    runs: Runs = None,
-) -> None:
-    """Run a sweep on a Ray cluster, from this folder, and bring its report home. More options are those of run."""
-    from cluster import submit as jobs
-
-    checked(sweep, scale, sets)
-    chosen = [*(["--scale", scale] if scale else []), *(word for text in sets or () for word in ("--set", text))]
-    job = jobs.submit(
-        ["run", sweep, *chosen, *context.args],
-        address=address,
-        home=runs or folder.default_runs(),
-        say=lambda text: out.out(text, end="", highlight=False),
-        pip=pip or (),
-    )
-    if job.run:
-        say(f"report: {job.run / 'report' / 'index.html'}")
-    raise SystemExit(0 if job.status == "SUCCEEDED" else 1)

@@ -14,6 +14,10 @@ err = Console(stderr=True)
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped sweep.")]
 Scale = Annotated[str | None, typer.Option("--scale", help="A named override of the file, such as smoke or paper.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")]
+Name = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Of the run. If it is there already, go on with it.")
+]
+Into = Annotated[str | None, typer.Option("--into", metavar="RUN", help="Run what this run lacks, into it.")]
 Concurrent = Annotated[int | None, typer.Option("--concurrent", min=1, help="Trials at a time at most.")]
 Address = Annotated[
     str | None, typer.Option("--address", help="A Ray cluster to join. By default $RAY_ADDRESS, or none.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from sweeps.lease import RunError
 from trainables.config import nearest
 
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_STEM = "%Y%m%d-%H%M%S"
+_TIME = re.compile(r"\d{8}-\d{6}(-\d+)?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
 def default_runs() -> Path:
@@ -29,9 +33,13 @@ def default_runs() -> Path:
     return Path.home() / "assay-runs" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else Path("runs")
 
 
-def create(runs: Path, sweep: str) -> Path:
-    """A new run folder, named by the local time; two in one second get different names."""
-    stem = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+def create(runs: Path, sweep: str, name: str = "") -> Path:
+    """A new folder, named by the local time; two in one second get different names. One by ``name`` may be there."""
+    if name:
+        run = runs / sweep / checked_name(name)
+        run.mkdir(parents=True, exist_ok=True)
+        return run
+    stem = datetime.now().astimezone().strftime(_STEM)
     for number in range(1, 1000):
         run = runs / sweep / (stem if number == 1 else f"{stem}-{number}")
         try:
@@ -42,12 +50,19 @@ def create(runs: Path, sweep: str) -> Path:
     raise RunError(f"{runs / sweep}: cannot make a new run folder")
 
 
+def checked_name(name: str) -> str:
+    """A name that stays one folder on every system. Raises RunError otherwise."""
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise RunError(f"--name: got {name!r}, expected 1 to 60 letters, digits, '.', '_' and '-', such as baseline-2")
+    return name
+
+
 def find(name: str, runs: Path) -> Path:
     """The run at this path, or ``<sweep>/<date-time>`` or ``<sweep>`` (its latest) under ``runs``."""
     for folder in (Path(name), runs / name):
         if (folder / LOCK_FILE).exists():
             return folder
-        if latest := max(_runs_in(folder), default=None):
+        if latest := max(_runs_in(folder), key=_age, default=None):
             return latest
     known = [str(run.relative_to(runs)) for run in all_runs(runs)]
     near = nearest(name, [*known, *(run.partition("/")[0] for run in known)])
@@ -59,7 +74,15 @@ def find(name: str, runs: Path) -> Path:
 def all_runs(runs: Path) -> list[Path]:
     """Every run folder under ``runs``, oldest first."""
     sweeps = sorted(folder for folder in runs.iterdir() if folder.is_dir()) if runs.is_dir() else []
-    return sorted((run for sweep in sweeps for run in _runs_in(sweep)), key=lambda run: (run.name, run.parent.name))
+    return sorted((run for sweep in sweeps for run in _runs_in(sweep)), key=lambda run: (_age(run), run.parent.name))
+
+
+def _age(run: Path) -> str:
+    """Sorts runs, oldest first: those with a name by when their lock file was written, the others by theirs."""
+    if _TIME.fullmatch(run.name):
+        return run.name
+    written = datetime.fromtimestamp((run / LOCK_FILE).stat().st_mtime).astimezone()
+    return written.strftime(f"{_STEM} {run.name}")
 
 
 def _runs_in(folder: Path) -> Iterator[Path]:

@@ -54,14 +54,34 @@ class Options:
         return "inline" if self.inline else self.backend
 
 
-def create(resolved: Resolved, runs: Path, world: World | None = None) -> Path:
-    """Make a run folder with its lock file and environment. ``world``: where it is simulated."""
-    run = folder.create(runs, resolved.sweep.sweep)
-    (run / LOCK_FILE).write_text(resolve.dump(resolved), encoding="utf-8")
+def create(resolved: Resolved, runs: Path, world: World | None = None, name: str = "") -> Path:
+    """Make a run folder with its environment and its lock file, which comes last: a folder that has one is whole.
+
+    ``world``: where it is simulated.
+    """
+    run = folder.create(runs, resolved.sweep.sweep, name)
     where = Path(resolved.search_path).resolve()
     seeds = {"sampler": resolved.sweep.search.seed, "tune_from": 0, "confirm_from": CONFIRM_SEED}
     simulated = {simulation.KEY: dataclasses.asdict(world)} if world else {}
     folder.write_environment(run, {**environment(where), "seeds": seeds, "search_path": str(where), **simulated})
+    written = run / f".{LOCK_FILE}"
+    written.write_text(resolve.dump(resolved), encoding="utf-8")
+    written.replace(run / LOCK_FILE)
+    return run
+
+
+def named(resolved: Resolved, runs: Path, name: str, world: World | None = None) -> Path:
+    """The run of this sweep with this name, made if there is none.
+
+    Raises:
+        RunError: if the run with this name is of another version of the sweep.
+    """
+    run = runs / resolved.sweep.sweep / folder.checked_name(name)
+    if not (run / LOCK_FILE).exists():
+        return create(resolved, runs, world, name)
+    if (run / LOCK_FILE).read_text(encoding="utf-8") != resolve.dump(resolved):
+        hint = f"--into {run} runs into it what it lacks, another --name begins anew"
+        raise RunError(f"--name: {run} was made from another version of this sweep; {hint}")
     return run
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from sweeps.folder import Status
 
 if TYPE_CHECKING:
     from analysis.report import Summary
+    from cluster.jobs import Job
     from sweeps.plan import Plan
     from trainables.explain import Field
 
@@ -140,6 +143,15 @@ def runs(found: Sequence[Status], root: Path) -> RenderableType:
     for s in found:
         done = f"{s.totals['done']}/{s.totals.total()}"
         rows.add_row(*map(escape, [str(s.run.relative_to(root)), s.words, done, duration(s.seconds)]))
+    return rows
+
+
+def jobs(found: Sequence[Job]) -> RenderableType:
+    rows = table("run", "job", "state", "started", ">time")
+    for job in found:
+        began = datetime.fromtimestamp(job.started).astimezone().strftime("%Y-%m-%d %H:%M") if job.started else ""
+        spent = duration((job.ended or time.time()) - job.started) if job.started else ""
+        rows.add_row(*map(escape, [job.run, job.id, job.status.lower(), began, spent]))
     return rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from dataclasses import replace
 from types import TracebackType
 
 from trainables.api import Cause, Diverged, Ending, Outcome
@@ -12,6 +13,7 @@ from trainables.checkpoint import CheckpointError
 from trainables.config import ConfigError
 from trainables.reading import ReportError
 from trainables.registry import TrainableError
+from trainables.secrets import strike_out
 
 _LONGEST_TRACE = 20_000  # characters
 _OURS = ("trainables.cohort", "trainables.member", "trainables.registry", __name__)
@@ -19,7 +21,12 @@ _NO_MEMORY = ("can't allocate memory", "out of memory", "std::bad_alloc")  # tor
 
 
 def ending_of(error: BaseException, trainable: str) -> Ending:
-    """How an attempt of a trainable ends that raised this."""
+    """How an attempt of a trainable ends that raised this, without the secrets that the error may quote."""
+    ending = _ending_of(error, trainable)
+    return replace(ending, error=strike_out(ending.error))
+
+
+def _ending_of(error: BaseException, trainable: str) -> Ending:
     match error:
         case Diverged():
             return Ending(Outcome.DIVERGED, str(error))

@@ -51,7 +51,7 @@ def tar(*members: tuple[str, bytes], **changes) -> bytes:
 
 
 def test_a_run_comes_home_through_a_log_with_other_lines(run, tmp_path):
-    command = [sys.executable, "-m", "cluster.pack", str(run)]
+    command = [sys.executable, "-m", "sweeps.cli", "pack", str(run)]
     log = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = log.splitlines()
     noisy = "\n".join(["Running entrypoint", *lines[:1], "(raylet) a warning", *lines[1:], "bye"])
@@ -67,6 +67,27 @@ def test_bringing_it_home_again_replaces_what_is_there(run, tmp_path):
     (home / "notes.txt").write_text("mine")
     unpack(pack.pack(run), home)
     assert contents(home) == wanted(run) | {"notes.txt": b"mine"}
+
+
+def test_a_run_that_has_grown_replaces_what_came_home_before(run, tmp_path):
+    home, there = tmp_path / "home", run / pack.DECISIONS
+    there.write_text('{"a": 1}\n{"b": 2}\n{"c')  # a torn line, which the next life of the run cuts off
+    unpack(pack.pack(run), home)
+    there.write_text('{"a": 1}\n{"b": 2}\n{"d": 4}\n')
+    unpack(pack.pack(run), home)
+    assert contents(home) == wanted(run)
+
+
+def test_a_run_that_has_gone_on_at_home_is_not_overwritten(run, tmp_path):
+    home = tmp_path / "home"
+    unpack(pack.pack(run), home)
+    with (home / pack.DECISIONS).open("a") as file:
+        file.write('{"mine": 1}\n')
+    before = contents(home)
+    (run / "report" / "report.html").write_text("newer")
+    with pytest.raises(PackError, match="has gone on by itself; bring the run home to another place with --runs DIR"):
+        unpack(pack.pack(run), home)
+    assert contents(home) == before
 
 
 def test_windows_line_ends_do_no_harm():
@@ -91,11 +112,11 @@ def test_a_log_that_is_not_whole_is_refused(spoil):
 
 
 def test_what_is_no_run_is_not_packed(tmp_path):
-    command = [sys.executable, "-m", "cluster.pack", str(tmp_path)]
+    command = [sys.executable, "-m", "sweeps.cli", "pack", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == f"{tmp_path}: no run folder here\n"
+    assert done.stderr.startswith(f"{tmp_path}: no such run")
 
 
 def test_a_run_that_is_too_large_is_refused(run, monkeypatch):

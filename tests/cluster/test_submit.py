@@ -1,121 +1,47 @@
+"""Runs on a real Ray head of our own: sent, stopped, sent again, followed, brought home."""
+
 import os
+import re
+import secrets
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from head import head
 
-from cluster import submit
-from cluster.submit import Cluster, SubmitError, checked_address, home_folder, run_folder
+from analysis import records
+from cluster import submit, travel
+from cluster.jobs import Cluster, SubmitError
+from cluster.needs import needs
+from cluster.submit import run_folder
 
 REPOSITORY = Path(submit.__file__).resolve().parents[1]
+pytestmark = pytest.mark.cluster
 
-# --- without a cluster -----------------------------------------------------------------------------------------------
+# Trials of kind b go on until there is a file, which may take all CPUs from the others.
+TRAINABLE = """
+import os, pathlib, time
 
-
-@pytest.mark.parametrize(
-    ("address", "url"),
-    [
-        ("http://127.0.0.1:8265", "http://127.0.0.1:8265"),
-        ("http://127.0.0.1:8265/", "http://127.0.0.1:8265"),
-        ("127.0.0.1:8265", "http://127.0.0.1:8265"),
-        ("head.example:80", "http://head.example:80"),
-        ("https://ray.example", "https://ray.example"),
-        ("https://ray.example/team/ray", "https://ray.example/team/ray"),
-        ("http://[::1]:8265", "http://[::1]:8265"),
-    ],
-)
-def test_addresses_of_dashboards(address, url):
-    assert checked_address(address) == url
-
-
-@pytest.mark.parametrize(
-    "address", ["", "auto", "local", "ray://head:10001", "ftp://x:1", "head", "http://", ":8265", "h:x", "h:99999"]
-)
-def test_other_addresses_are_refused_in_one_line(address):
-    with pytest.raises(SubmitError, match=r"expected that of a dashboard, such as http://127.0.0.1:8265$") as error:
-        checked_address(address)
-    assert "\n" not in str(error.value)
-
-
-def test_where_a_run_comes_home_to(tmp_path):
-    assert home_folder("/home/ray/assay-runs/demo/20260101-120000", tmp_path) == tmp_path / "demo" / "20260101-120000"
-
-
-@pytest.mark.parametrize("run", ["/", "/x", "", "..", "/a/..", "../..", "/a/b c", "/a/.hidden", "/a/$(id)"])
-def test_a_run_folder_that_leads_elsewhere_is_refused(tmp_path, run):
-    with pytest.raises(SubmitError, match="run folder: got"):
-        home_folder(run, tmp_path)
-
-
-def test_the_run_folder_is_found_in_the_log():
-    assert run_folder("plan\nrun folder: /home/x y/runs/demo/1 \r\nmore: run folder: no\n") == "/home/x y/runs/demo/1"
-    assert run_folder("a job that never got so far") is None
-
-
-class Status(SimpleNamespace):
-    def is_terminal(self) -> bool:
-        return self.value in ("SUCCEEDED", "FAILED", "STOPPED")
-
-
-class FakeJobs:
-    """A job interface whose connections break off as told: how much of the log each of them gives."""
-
-    def __init__(self, log, connections, status="SUCCEEDED") -> None:
-        self.log, self.connections, self.status = log, list(connections), status
-
-    async def tail_job_logs(self, _job):
-        for piece in self.log[: self.connections.pop(0)]:
-            yield piece
-        if self.connections:
-            raise RuntimeError("WebSocket connection closed unexpectedly")
-
-    def get_job_status(self, _job):
-        return Status(value="RUNNING" if self.connections else self.status)
-
-    def get_job_info(self, _job):
-        return SimpleNamespace(message="the job broke, last available logs (truncated):\nall of it again")
-
-
-def following(monkeypatch, jobs) -> tuple[str, list[str]]:
-    monkeypatch.setattr(submit, "_client", lambda _address: jobs)
-    monkeypatch.setattr(submit, "POLL_S", 0.0)
-    said: list[str] = []
-    return Cluster("h:1").follow("job", said.append), said
-
-
-def test_the_log_is_shown_once_although_connections_break(monkeypatch):
-    log = ["one\n", "two\n", "three\n", "four\n"]
-    status, said = following(monkeypatch, FakeJobs(log, [2, 0, 1, 3, 4]))
-    assert status == "SUCCEEDED"
-    assert "".join(said) == "".join(log)
-
-
-def test_why_a_job_failed_is_said_without_its_log_again(monkeypatch):
-    status, said = following(monkeypatch, FakeJobs(["log\n"], [1], "FAILED"))
-    assert status == "FAILED"
-    assert "".join(said) == "log\nthe job broke\n"
-
-
-def test_nobody_at_the_address_is_one_line():
-    with pytest.raises(SubmitError, match=r"^http://127.0.0.1:9: Failed to connect") as error:
-        Cluster("127.0.0.1:9")
-    assert "\n" not in str(error.value)
-
-
-# --- with one --------------------------------------------------------------------------------------------------------
-
-TRAINABLE = "def train(config):\n    return {'loss': (config['x'] - 1) ** 2}\n"
+def train(config):
+    if config["x"] > 1.9:
+        raise RuntimeError("cannot log in with " + os.environ["CANARY"])
+    gate = pathlib.Path(os.environ["GATE"])
+    while config["kind"] == "b" and not gate.exists():
+        yield {"loss": 9.0}
+        time.sleep(0.1)
+    yield {"step": 10_000, "loss": (config["x"] - 1) ** 2}
+"""
 SWEEP = """
 sweep: my-question
 question: Where is the minimum?
 trainable: my_model.py:train
-factors: {kind: [a, b]}
+factors: {kind: [a, c, b]}
 nuisance: {x: {low: 0.0, high: 2.0}}
 objective: {minimize: loss}
-search: {sampler: random, points: 2}
+search: {sampler: random, points: 3}
 seeds: {confirm: 2}
 """
 
@@ -144,7 +70,6 @@ def assert_whole(run_folder: Path) -> None:
         assert (run_folder / name).stat().st_size > 0, name
 
 
-@pytest.mark.cluster
 def test_plain_ray_job_submit_works(ray_head):
     job = ["ray", "job", "submit", "--address", ray_head.address, "--working-dir", "."]
     command = [*job, "--", "assay", "run", "quickstart", "--scale", "smoke"]
@@ -156,7 +81,6 @@ def test_plain_ray_job_submit_works(ray_head):
     assert_whole(Path(there))
 
 
-@pytest.mark.cluster
 def test_assay_submit_brings_the_report_home(ray_head, tmp_path):
     command = ["assay", "submit", "quickstart", "--scale", "smoke", "--address", ray_head.address]
     environment = ray_head.environment | {"HOME": str(tmp_path), "RAY_ADDRESS": "127.0.0.1:1"}
@@ -167,18 +91,100 @@ def test_assay_submit_brings_the_report_home(ray_head, tmp_path):
     assert "the convolutional network is more accurate" in (home / "report" / "index.html").read_text()
 
 
-@pytest.mark.cluster
-def test_code_of_ones_own_travels_along(ray_head, tmp_path):
-    (tmp_path / "my_model.py").write_text(TRAINABLE)
-    (tmp_path / "my.yaml").write_text(SWEEP)
-    command = ["assay", "submit", "my.yaml", "--address", ray_head.address.removeprefix("http://")]
-    code, output = run(command, ray_head.environment, tmp_path)
-    assert code == 0, output
-    (home,) = (tmp_path / "runs" / "my-question").iterdir()
+class Person:
+    """Somebody with a sweep in a folder, a secret in the environment, and a token."""
+
+    def __init__(self, ray_head, folder: Path) -> None:
+        self.folder, self.head, self.gate = folder, ray_head, folder / "gate"
+        self.canary = secrets.token_hex(12)
+        self.environment = ray_head.environment | {"CANARY": self.canary, "GATE": str(self.gate)}
+        self.environment["RAY_API_SERVER_ADDRESS"] = ray_head.address
+        (folder / "my_model.py").write_text(TRAINABLE)
+        (folder / "my.yaml").write_text(SWEEP)
+
+    def assay(self, *words: str) -> tuple[int, str]:
+        return run(["assay", *words], self.environment, self.folder)
+
+    def submit(self, *words: str) -> tuple[int, str]:
+        given = ("--env", "CANARY", "--env", f"GATE={self.gate}")
+        return self.assay("submit", "my.yaml", *given, *words)
+
+    def there(self, name: str) -> Path:
+        return Path(self.environment["HOME"]) / "assay-runs" / "my-question" / name
+
+
+@pytest.fixture
+def person(ray_head, tmp_path):
+    return Person(ray_head, tmp_path)
+
+
+def decided(run: Path, kind: str) -> list[str]:
+    return [record["trial"] for record in records.read_decisions(run).records if record["kind"] == kind]
+
+
+def wait_until(true, limit_s: float = 60.0) -> None:
+    until = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def files_with(text: str, folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+
+
+def test_a_stopped_job_loses_nothing_and_goes_on_when_it_is_submitted_again(person, cluster, tmp_path):
+    code, said = person.submit("--name", "first", "--detach")
+    assert code == 0, said
+    assert "sending this folder: 2 files" in said
+    assert "assay attach my-question/first --address" in said
+    there, home = person.there("first"), tmp_path / "runs" / "my-question" / "first"
+    wait_until(lambda: (there / records.DECISIONS).exists() and len(decided(there, "done")) >= 3)
+
+    code, said = person.assay("fetch", "my-question")  # while it goes on
+    assert code == 0, said
     assert_whole(home)
+    assert len(decided(home, "done")) >= 3
+    code, said = person.submit("--name", "first", "--detach")  # which starts nothing
+    assert "my-question/first is running already, as job assay-my-question-first-1" in said
+
+    code, said = person.assay("stop", "my-question/first")
+    assert (code, said.splitlines()[-1]) == (0, "job assay-my-question-first-1: stopped")
+    before = decided(there, "done")
+    person.gate.touch()
+    code, said = person.submit("--name", "first")
+    assert code == 0, said
+    assert "is sent as job assay-my-question-first-2, which goes on with it" in said
+    assert_done_once_and_as_undisturbed(person, home, before)
+    assert re.search(r"first +assay-my-question-first-1 +stopped", person.assay("jobs")[1])
+
+    code, said = person.submit("--name", "first")  # it is finished
+    assert code == 0, said
+    assert "it is finished; nothing runs again" in said
+    assert_no_secret_is_left(person, cluster, there, home, said)
 
 
-@pytest.mark.cluster
+def assert_done_once_and_as_undisturbed(person: Person, home: Path, before: list[str]) -> None:
+    attempts = Counter(decided(home, "started"))
+    assert {attempts[trial] for trial in before} == {1}
+    assert max(Counter(decided(home, "done")).values()) == 1
+    code, said = person.assay("run", "my.yaml", "--inline", "--runs", "undisturbed")
+    assert code == 0, said
+    (undisturbed,) = (person.folder / "undisturbed" / "my-question").iterdir()
+    assert sorted(decided(undisturbed, "done")) == sorted(decided(home, "done"))
+    answer = Path("report", "answer.csv")
+    assert (undisturbed / answer).read_text() == (home / answer).read_text()
+
+
+def assert_no_secret_is_left(person: Person, cluster: Cluster, there: Path, home: Path, said: str) -> None:
+    failed = [record for record in records.read_decisions(home).records if record["kind"] == "failed"]
+    assert "cannot log in with <CANARY>" in failed[0]["error"]
+    logs = "".join(cluster.log(job.id) for job in cluster.jobs())
+    assert person.canary not in said + logs
+    assert files_with("<CANARY>", there)  # the search finds what is there
+    assert files_with(person.canary, there) == files_with(person.canary, home) == []
+
+
 def test_a_token_is_needed(ray_head, tmp_path):
     command = ["assay", "submit", "quickstart", "--address", ray_head.address]
     environment = without_token(ray_head.environment) | {"HOME": str(tmp_path)}
@@ -196,6 +202,10 @@ def cluster(ray_head, monkeypatch):
     return Cluster(ray_head.address)
 
 
+def environment(folder: Path) -> dict[str, object]:
+    return travel.code(folder) | needs().runtime_env()
+
+
 STOPPED = """
 import signal, sys, time
 def finish(*_):
@@ -208,11 +218,10 @@ time.sleep(60)
 """
 
 
-@pytest.mark.cluster
 @pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning")  # Ray's client and a newer aiohttp
 def test_a_stopped_job_has_time_to_finish(cluster, tmp_path):
     (tmp_path / "work.py").write_text(STOPPED)
-    job = cluster.submit("python work.py", submit.travel.runtime_env(tmp_path))
+    job = cluster.submit("python work.py", environment(tmp_path))
     said: list[str] = []
 
     def stop_when_ready(text: str) -> None:
@@ -224,13 +233,12 @@ def test_a_stopped_job_has_time_to_finish(cluster, tmp_path):
     assert "finished in peace" in cluster.log(job)
 
 
-@pytest.mark.cluster
 def test_uploads_end_where_we_say(cluster, tmp_path, monkeypatch):
-    limit = submit.travel.LIMIT_BYTES
-    monkeypatch.setattr(submit.travel, "LIMIT_BYTES", 2 * limit)
+    limit = travel.LIMIT_BYTES
+    monkeypatch.setattr(travel, "LIMIT_BYTES", 2 * limit)
     for size, fine in ((limit - 2**20, True), (limit + 1, False)):
         (tmp_path / "data").write_bytes(os.urandom(size))
-        needs = {"working_dir": submit.travel.runtime_env(tmp_path)["working_dir"]}
+        needs = {"working_dir": str(tmp_path)}
         if fine:
             assert cluster.wait(cluster.submit("true", needs)) == "SUCCEEDED"
         else:
@@ -238,8 +246,7 @@ def test_uploads_end_where_we_say(cluster, tmp_path, monkeypatch):
                 cluster.submit("true", needs)
 
 
-@pytest.mark.cluster
 def test_a_run_that_is_not_there_cannot_come_home(cluster, tmp_path):
-    with pytest.raises(SubmitError, match=r"cannot be brought home: /nowhere/demo/1: no run folder here"):
-        cluster.fetch("/nowhere/demo/1", tmp_path, submit.travel.runtime_env(tmp_path))
+    with pytest.raises(SubmitError, match=r"cannot be brought home: /nowhere/demo/1: no such run"):
+        cluster.fetch("/nowhere/demo/1", tmp_path, environment(tmp_path))
     assert list(tmp_path.iterdir()) == []

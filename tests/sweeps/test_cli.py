@@ -9,7 +9,7 @@ import pytest
 from prompt import in_one_line
 
 RUNS = ("run", "resume", "status", "runs", "report", "rerun")
-COMMANDS = (*RUNS, "check", "plan", "list", "explain", "schema", "submit")
+COMMANDS = (*RUNS, "check", "plan", "list", "explain", "schema", "submit", "attach", "stop", "fetch", "jobs")
 
 
 # --- help ------------------------------------------------------------------------------------------------------------
@@ -32,7 +32,8 @@ def test_help_of_a_command_explains_its_arguments_and_options(user, command):
 
 def test_without_arguments_help_is_shown(user):
     said = user.assay()
-    assert "Commands" in said.out + said.err
+    assert "Usage" in said.out + said.err
+    assert "On a cluster" in said.out + said.err
     assert user.assay("checks").code == 2
 
 

@@ -1,0 +1,99 @@
+"""The job interface without a cluster: addresses, and logs whose connections break."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from cluster import jobs
+from cluster.jobs import Cluster, SubmitError, checked_address
+from cluster.submit import home_folder, run_folder
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("http://127.0.0.1:8265", "http://127.0.0.1:8265"),
+        ("http://127.0.0.1:8265/", "http://127.0.0.1:8265"),
+        ("127.0.0.1:8265", "http://127.0.0.1:8265"),
+        ("head.example:80", "http://head.example:80"),
+        ("https://ray.example", "https://ray.example"),
+        ("https://ray.example/team/ray", "https://ray.example/team/ray"),
+        ("http://[::1]:8265", "http://[::1]:8265"),
+    ],
+)
+def test_addresses_of_dashboards(address, url):
+    assert checked_address(address) == url
+
+
+@pytest.mark.parametrize(
+    "address", ["", "auto", "local", "ray://head:10001", "ftp://x:1", "head", "http://", ":8265", "h:x", "h:99999"]
+)
+def test_other_addresses_are_refused_in_one_line(address):
+    with pytest.raises(SubmitError, match=r"expected that of a dashboard, such as http://127.0.0.1:8265$") as error:
+        checked_address(address)
+    assert "\n" not in str(error.value)
+
+
+def test_where_a_run_comes_home_to(tmp_path):
+    assert home_folder("/home/ray/assay-runs/demo/20260101-120000", tmp_path) == tmp_path / "demo" / "20260101-120000"
+
+
+@pytest.mark.parametrize("run", ["/", "/x", "", "..", "/a/..", "../..", "/a/b c", "/a/.hidden", "/a/$(id)"])
+def test_a_run_folder_that_leads_elsewhere_is_refused(tmp_path, run):
+    with pytest.raises(SubmitError, match="run folder: got"):
+        home_folder(run, tmp_path)
+
+
+def test_the_run_folder_is_found_in_the_log():
+    assert run_folder("plan\nrun folder: /home/x y/runs/demo/1 \r\nmore: run folder: no\n") == "/home/x y/runs/demo/1"
+    assert run_folder("a job that never got so far") is None
+
+
+class Status(SimpleNamespace):
+    def is_terminal(self) -> bool:
+        return self.value in ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+class FakeJobs:
+    """A job interface whose connections break off as told: how much of the log each of them gives."""
+
+    def __init__(self, log, connections, status="SUCCEEDED") -> None:
+        self.log, self.connections, self.status = log, list(connections), status
+
+    async def tail_job_logs(self, _job):
+        for piece in self.log[: self.connections.pop(0)]:
+            yield piece
+        if self.connections:
+            raise RuntimeError("WebSocket connection closed unexpectedly")
+
+    def get_job_status(self, _job):
+        return Status(value="RUNNING" if self.connections else self.status)
+
+    def get_job_info(self, _job):
+        return SimpleNamespace(message="the job broke, last available logs (truncated):\nall of it again")
+
+
+def following(monkeypatch, fake) -> tuple[str, list[str]]:
+    monkeypatch.setattr(jobs, "_client", lambda _address: fake)
+    monkeypatch.setattr(jobs, "POLL_S", 0.0)
+    said: list[str] = []
+    return Cluster("h:1").follow("job", said.append), said
+
+
+def test_the_log_is_shown_once_although_connections_break(monkeypatch):
+    log = ["one\n", "two\n", "three\n", "four\n"]
+    status, said = following(monkeypatch, FakeJobs(log, [2, 0, 1, 3, 4]))
+    assert status == "SUCCEEDED"
+    assert "".join(said) == "".join(log)
+
+
+def test_why_a_job_failed_is_said_without_its_log_again(monkeypatch):
+    status, said = following(monkeypatch, FakeJobs(["log\n"], [1], "FAILED"))
+    assert status == "FAILED"
+    assert "".join(said) == "log\nthe job broke\n"
+
+
+def test_nobody_at_the_address_is_one_line():
+    with pytest.raises(SubmitError, match=r"^http://127.0.0.1:9: Failed to connect") as error:
+        Cluster("127.0.0.1:9")
+    assert "\n" not in str(error.value)
