@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from cluster import jobs
-from cluster.jobs import Cluster, SubmitError, checked_address
-from cluster.submit import home_folder, run_folder
+from cluster.jobs import Cluster, Job, SubmitError, checked_address
+from cluster.needs import needs
+from cluster.submit import Order, find, home_folder, run_folder, submit
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,73 @@ def test_nobody_at_the_address_is_one_line():
     with pytest.raises(SubmitError, match=r"^http://127.0.0.1:9: Failed to connect") as error:
         Cluster("127.0.0.1:9")
     assert "\n" not in str(error.value)
+
+
+# --- which job a submission starts, and which one a name means -------------------------------------------------------
+
+
+class FakeCluster:
+    """Jobs that a cluster knows, and what it is given."""
+
+    address = "http://head:8265"
+
+    def __init__(self, *known: Job) -> None:
+        self.known, self.sent = list(known), []
+
+    def jobs(self):
+        return self.known
+
+    def submit(self, command, runtime_env, **options):
+        self.sent.append((command, runtime_env, options))
+        return options["submission_id"]
+
+
+def job(number: int, status: str, run: str = "s/first") -> Job:
+    return Job(f"assay-{run.replace('/', '-')}-{number}", status, run, started=number, ended=0.0, runtime_env={})
+
+
+def order(tmp_path, **needed):
+    (tmp_path / "s.yaml").write_text("sweep: s\n")
+    sweep = str(tmp_path / "s.yaml")
+    return Order("s/first", [sweep, "--name", "first"], "sweep: s\n", needs(**needed), tmp_path)
+
+
+def test_a_first_submission_names_its_run(tmp_path):
+    cluster, said = FakeCluster(), []
+    assert submit(order(tmp_path), cluster, said.append) == "assay-s-first-1"
+    ((command, environment, options),) = cluster.sent
+    assert command == "python -m sweeps.cli run s.yaml --name first"
+    assert environment["working_dir"] == str(tmp_path)
+    assert options["metadata"] == {"assay-run": "s/first"}
+    assert "sending this folder: 1 files" in said[0]
+
+
+@pytest.mark.parametrize("ended", ["STOPPED", "FAILED", "SUCCEEDED"])
+def test_after_the_last_job_of_a_run_comes_the_next(tmp_path, ended):
+    cluster = FakeCluster(job(1, "STOPPED"), job(7, ended), job(30, "RUNNING", run="s/other"))
+    assert submit(order(tmp_path), cluster, str) == "assay-s-first-8"
+
+
+@pytest.mark.parametrize("status", ["PENDING", "RUNNING"])
+def test_a_run_that_has_a_job_gets_no_other(tmp_path, status):
+    cluster = FakeCluster(job(1, "STOPPED"), job(2, status))
+    assert submit(order(tmp_path), cluster, str) == "assay-s-first-2"
+    assert cluster.sent == []
+
+
+def test_into_an_image_goes_no_file(tmp_path):
+    cluster = FakeCluster()
+    submit(order(tmp_path, image="me/assay:1", env=["ASSAY_RUNS=s3://b/r"]), cluster, str)
+    ((command, environment, _),) = cluster.sent
+    assert set(environment) == {"image_uri", "env_vars"}
+    assert command.endswith("python -m sweeps.cli run sweep.yaml --name first")
+
+
+def test_a_name_means_a_job_or_the_last_one_of_a_run_or_a_sweep():
+    others = (job(3, "FAILED", run="s/other"), job(9, "RUNNING", run=""))
+    cluster = FakeCluster(job(1, "STOPPED"), job(2, "RUNNING"), *others)
+    assert find(cluster, "assay-s-first-1").status == "STOPPED"
+    assert find(cluster, "s/first").status == "RUNNING"
+    assert find(cluster, "s").run == "s/other"
+    with pytest.raises(SubmitError, match=r"^t: http://head:8265 knows no such job or run; `assay jobs` lists them$"):
+        find(cluster, "t")
