@@ -6,10 +6,10 @@ import ast
 import dataclasses
 import difflib
 import hashlib
-import importlib.util
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,12 +69,14 @@ def _file(name: str, beside: Path) -> Path | None:
 
 
 def _spec_origin(name: str) -> str | None:
-    if name.partition(".")[0] not in sys.modules:
-        return None
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, AttributeError, ValueError):
-        return None
+    """Where a module would come from. It and the packages around it are not imported, which may take seconds."""
+    top, *parts = name.split(".")
+    spec, at = None, getattr(sys.modules.get(top), "__path__", None)
+    for number in range(1, len(parts) + 1):
+        full = ".".join([top, *parts[:number]])
+        if at is None or not (spec := PathFinder.find_spec(full, at)):
+            return None
+        at = spec.submodule_search_locations
     return spec.origin if spec else None
 
 
