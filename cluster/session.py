@@ -12,7 +12,8 @@ import re
 import secrets
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from cluster.errors import NotReady
 
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the default of coming versions; saves a warning
+    "RAY_enable_worker_prestart": "0",  # Tune wants processes with settings of its own, and these would be in the way
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
@@ -52,6 +55,34 @@ def session(address: str | None = None, num_cpus: int | None = None, *, dashboar
             yield
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def beginning(address: str | None = None, *, dashboard: bool = False) -> Iterator[Callable[[], None]]:
+    """``session`` in a thread, so that this one can get ready while Ray starts, which takes seconds.
+
+    What it yields waits until Ray is up, and raises what ``session`` raises. The thread stays until the end: the kernel
+    ends what Ray has started together with the thread that has started it.
+    """
+    up, over = Future[None](), threading.Event()
+
+    def hold() -> None:
+        try:
+            with session(address, dashboard=dashboard):
+                up.set_result(None)
+                over.wait()
+        except BaseException as error:
+            if up.done():
+                raise
+            up.set_exception(error)
+
+    thread = threading.Thread(target=hold, name="ray session")
+    thread.start()
+    try:
+        yield up.result
+    finally:
+        over.set()
+        thread.join()
 
 
 def _checked(address: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -129,17 +130,20 @@ def drive(
             _replace_sweep(run, edited)
         for cell in search.cells:
             ledger.record_cell(cell.id, dict(cell.levels), search.studies[cell.id].signature)
-        replay(search, ledger, retry_failed=options.retry_failed)
-        extend(search)
-        event = "resumed" if ledger.records else "started"
-        marks = simulation.marks(virtual)
-        ledger.record("run", event=event, cells=[cell.id for cell in search.cells], **marks)
-        if not virtual:
-            tensorboard.write_experiment(run / "tensorboard", tensorboard.parameters(sweep), tensorboard.metrics(sweep))
-        driver = _go(sweep, trainable, run, search, options, virtual, ledger.lease)
-        event = "interrupted" if driver.stopping else "finished"
-        cells = [cell.id for cell in search.cells]
-        ledger.record("run", event=event, seconds=round(clock() - began, 3), cells=cells, **marks)
+        with _ray(sweep, options, simulated=virtual is not None) as up:
+            replay(search, ledger, retry_failed=options.retry_failed)
+            extend(search)
+            event = "resumed" if ledger.records else "started"
+            marks = simulation.marks(virtual)
+            ledger.record("run", event=event, cells=[cell.id for cell in search.cells], **marks)
+            if not virtual:
+                tensorboard.write_experiment(
+                    run / "tensorboard", tensorboard.parameters(sweep), tensorboard.metrics(sweep)
+                )
+            driver = _go(sweep, trainable, run, search, options, virtual, ledger.lease, up)
+            event = "interrupted" if driver.stopping else "finished"
+            cells = [cell.id for cell in search.cells]
+            ledger.record("run", event=event, seconds=round(clock() - began, 3), cells=cells, **marks)
     if event == "finished":
         _tidy(run)
     return driver.gave_up or event
@@ -230,6 +234,7 @@ def _go(
     options: Options,
     virtual: Simulation | None,
     lease: Lease,
+    up: Callable[[], None],
 ) -> Driver:
     totals = {
         c.id: CellTotals(tune=search.studies[c.id].points * sweep.seeds.tune, confirm=sweep.seeds.confirm)
@@ -246,7 +251,7 @@ def _go(
             if virtual:
                 progress.message(_simulate(sweep, trainable, driver, options, virtual).sentence())
             else:
-                _backend(sweep, run, driver, options, cohort_sizes(sweep, trainable))
+                _backend(sweep, run, driver, options, cohort_sizes(sweep, trainable), up)
         driver.finish()
     return driver
 
@@ -269,29 +274,41 @@ def cohort_sizes(sweep: Sweep, trainable: Trainable) -> Sizes:
     return Sizes(cohort) if isinstance(cohort, int) else Sizes(memory=memory_of_sizes())
 
 
-def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options, sizes: Sizes) -> None:
+@contextlib.contextmanager
+def _ray(sweep: Sweep, options: Options, *, simulated: bool) -> Iterator[Callable[[], None]]:
+    """Have Ray start at once where trials run on it; what this yields waits for it. Meanwhile the search comes back."""
+    if simulated or options.chosen == "inline":
+        yield lambda: None
+        return
+    from cluster import session
+
+    with session.beginning(options.address, dashboard=sweep.resources.workers > 0) as up:
+        yield up
+
+
+def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options, sizes: Sizes, up: Callable[[], None]) -> None:
     open_sinks = OpenSinks(run.resolve())
     if options.chosen == "inline":
         from cluster import inline
 
         inline.run(driver, open_sinks, sizes)
         return
-    from cluster import session, shared, tune
-
     address = options.address or os.environ.get("RAY_ADDRESS")
     driver.progress.message(f"joining Ray at {address}" if address else "starting Ray")
-    with session.session(options.address, dashboard=sweep.resources.workers > 0):
-        shared.check(run, sweep.resources)
-        tune.run(
-            driver,
-            open_sinks,
-            resources=sweep.resources,
-            max_concurrent=options.concurrent or sweep.resources.concurrent,
-            autoscale=options.autoscale,
-            sizes=sizes,
-            say=driver.progress.message,
-            heartbeat_s=sweep.resources.heartbeat_s,
-        )
+    from cluster import shared, tune  # which takes its time, too
+
+    up()
+    shared.check(run, sweep.resources)
+    tune.run(
+        driver,
+        open_sinks,
+        resources=sweep.resources,
+        max_concurrent=options.concurrent or sweep.resources.concurrent,
+        autoscale=options.autoscale,
+        sizes=sizes,
+        say=driver.progress.message,
+        heartbeat_s=sweep.resources.heartbeat_s,
+    )
 
 
 def _tidy(run: Path) -> None:

@@ -25,6 +25,6 @@ class Config:
 
 def _file() -> Path:
     """In the package, which is not imported: that would take a second of each process, as long as it takes to train."""
-    spec = find_spec("sklearn")
-    assert spec and spec.origin, "scikit-learn is installed with this project"
-    return Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    origin = getattr(find_spec("sklearn"), "origin", None)
+    assert origin, "scikit-learn is installed with this project"
+    return Path(origin).parent / "datasets" / "data" / "digits.csv.gz"
