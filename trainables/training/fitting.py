@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -23,13 +24,17 @@ from trainables.training.layers import Dropout, give_streams, scale_weights
 from trainables.training.losses import RememberingLossConfig, probabilities
 from trainables.training.members import Configs, Path
 from trainables.training.recipe import Recipe
+from trainables.training.recording import Recorded
 from trainables.training.regularisers import none as unregularised
-from trainables.training.stacking import Stack, each
+from trainables.training.stacking import Stack, Tensors, each
 
 R = TypeVar("R", bound=Recipe)
 
 LEARNING_RATE: Path = ("optimizer", "lr")
 _STREAMS = ("order", "augmentation", "gradient noise")
+Gradient = Callable[[Tensor, Tensors, tuple[Any, ...]], Tensor]
+"""From parameters, buffers, and what else the loss is given."""
+
 Number = float | Float[Tensor, ""]
 """A field of a config, which is a tensor where the members of the cohort differ."""
 
@@ -75,7 +80,8 @@ class Fit(Generic[R]):
         self._noisy = any(config.gradient_noise for config in configs)
         self._gradient = torch.full_like(self.stack.parameters, torch.nan)
         self._clips = any(config.clip_norm for config in configs)
-        self._losses: dict[tuple[int, int], Callable[..., Float[Tensor, ""]]] = {}
+        self._gradients: dict[tuple[int, int], Gradient] = {}
+        self._updates = self._recorded(partial(each, self._update))
 
     def _begun(self, device: str) -> dict[str, Tensor]:
         """What members have beside weights and the state of the optimizer, by name."""
@@ -119,21 +125,32 @@ class Fit(Generic[R]):
     def _run_step(self, batch: Batch, rates: Float[Tensor, " members"]) -> None:
         values = {**self.configs.values, LEARNING_RATE: rates}
         self._place_in_batch(batch.first_row)
-        loss = self._losses.setdefault((batch.size, batch.first_row), self._loss(batch.size, batch.first_row))
+        at = (batch.size, batch.first_row)
+        if at not in self._gradients:
+            self._gradients[at] = self._recorded(partial(self._gradient_with, self._loss(*at)))
         memory = self._recalled(batch)
         own = (values, batch.inputs, batch.labels, self._keys["augmentation"], self._steps, memory)
-        gradient = self._gradient_of(loss, own)
+        gradient = self._gradient_of(self._gradients[at], own)
         self._remember(batch, memory)
         self._take_step(gradient, values)
 
-    def _gradient_of(self, loss: Callable[..., Tensor], own: tuple[Any, ...]) -> Float[Tensor, "members parameters"]:
+    def _recorded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Quicker where it is called often. Workers tell their layers the rows of each batch, which no tensor shows."""
+        return function if self.recipe.compile or self._world_size > 1 else Recorded(function)
+
+    def _gradient_with(
+        self, loss: Callable[..., Tensor], at: Tensor, buffers: Tensors, own: tuple[Any, ...]
+    ) -> Float[Tensor, "members parameters"]:
+        return self.stack.gradient(loss, at, *own, buffers=buffers)
+
+    def _gradient_of(self, gradient_at: Gradient, own: tuple[Any, ...]) -> Float[Tensor, "members parameters"]:
         """Where the perturbation takes it. What the first gradient changes on its way, the others change in copies."""
-        moves, begun = self.recipe.perturbation.moves, self.stack.parameters
-        before = [tree_map(Tensor.clone, (self.stack.buffers_in_use(), own)) for _ in range(moves)]
-        at, gradient = begun, self._summed(self.stack.gradient(loss, begun, *own))
-        for buffers, again in before:
+        moves, begun, buffers = self.recipe.perturbation.moves, self.stack.parameters, self.stack.buffers_in_use()
+        before = [tree_map(Tensor.clone, (buffers, own)) for _ in range(moves)]
+        at, gradient = begun, self._summed(gradient_at(begun, buffers, own))
+        for copies, again in before:
             at = each(self._moved, gradient, at, begun, own[0])
-            gradient = self._summed(self.stack.gradient(loss, at, *again, buffers=buffers))
+            gradient = self._summed(gradient_at(at, copies, again))
         return gradient
 
     def _moved(self, gradient: Tensor, at: Tensor, begun: Tensor, values: Mapping[Path, Tensor]) -> Tensor:
@@ -192,7 +209,7 @@ class Fit(Generic[R]):
         if self._noisy:
             gradient = each(self._with_noise, gradient, dict(values), self._keys["gradient noise"], self._steps)
         arguments = (gradient, self.stack.parameters, self._state, dict(values))
-        self.stack.parameters, self._state = each(self._update, *arguments)
+        self.stack.parameters, self._state = self._updates(*arguments)
         if "average" in self._kept:
             weights = (self._kept["average"], self.stack.parameters)
             self._kept["average"] = each(self._averaged, *weights, dict(values), self._steps)
