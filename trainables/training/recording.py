@@ -17,7 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 _MOST_TAPES = 4  # of a function: for whole batches, for the last one of an epoch, and for those before a member left
-_DEPENDS_ON_VALUES = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+_RESHAPING = {"squeeze_", "unsqueeze_", "t_", "transpose_", "as_strided_"}
+_UNSAFE = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
 
 Played = Callable[[Sequence[Tensor]], Any]
 
@@ -74,9 +75,9 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = kwargs or {}
-        node = self._graph.call_function(func, *tree_map_only(Tensor, self._node, (args, named)))
+        node = self._graph.call_function(_as_view(func), *tree_map_only(Tensor, self._node, (args, named)))
         made = func(*args, **named)
-        self._whole &= not _DEPENDS_ON_VALUES.intersection(func.tags)
+        self._whole &= _UNSAFE.isdisjoint(func.tags) or func.__name__.partition(".")[0] in _RESHAPING
         for number, tensor in enumerate(made if isinstance(made, tuple | list) else ()):
             if isinstance(tensor, Tensor):
                 self._know(tensor, self._graph.call_function(operator.getitem, (node, number)))
@@ -110,6 +111,12 @@ class _Recorder(TorchDispatchMode):
             return tree_unflatten(forward(*tensors), form)
 
         return play
+
+
+def _as_view(kernel: Any) -> Any:
+    """What gives a view, for what changes the shape of the tensor itself: what lies in a place then stays as it is."""
+    name, _, overload = kernel.__name__.partition(".")  # such as squeeze_.dim
+    return getattr(getattr(torch.ops.aten, name.removesuffix("_")), overload) if name in _RESHAPING else kernel
 
 
 def _geometry(tensor: Tensor) -> tuple[Hashable, ...]:
