@@ -16,7 +16,7 @@ from trainables.api import Diverged
 from trainables.config import check, component_of, hint_at, hints, per_member
 from trainables.explain import fields
 from trainables.supervised import classify
-from trainables.training.stacking import Stack
+from trainables.training.fitting import Fit
 
 COMPONENTS = {name: found for name, hint in hints(classify.Config).items() if (found := component_of(hint))}
 MEMBERS = 4
@@ -187,9 +187,9 @@ def flat(state):
 
 def test_a_member_that_diverges_leaves_the_stack_and_the_others_finish():
     trials = [FakeTrial(seed=seed) for seed in range(3)]
-    sizes, stacked = [], Stack.gradient
+    sizes, stacked = [], Fit._gradient_of
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stack, "gradient", lambda self, *a: sizes.append(len(self)) or stacked(self, *a))
+        patch.setattr(Fit, "_gradient_of", lambda self, *a: sizes.append(len(self)) or stacked(self, *a))
         reports = train(rates(0.1, 1e30, 0.2), trials)
     assert [len(made) for made in reports] == [2, 0, 2]
     assert sizes == [3] * 4 + [2] * 4

@@ -150,7 +150,7 @@ def initialised(build: Callable[[], M], stream: torch.Generator, nonlinearity: s
         model = build()
     for layer in model.modules():
         if any(True for _ in layer.parameters(recurse=False)):
-            layer.to_empty(device="cpu", recurse=False)
+            layer._apply(_unset, recurse=False)
     weighted = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     for layer in weighted:
         gain = "linear" if layer is weighted[-1] else nonlinearity
@@ -164,6 +164,11 @@ def initialised(build: Callable[[], M], stream: torch.Generator, nonlinearity: s
         for layer in model.modules():
             getattr(layer, "draw", _nothing)(stream)
     return model
+
+
+def _unset(tensor: Tensor) -> Tensor:
+    """What ``to_empty`` makes, too, for which PyTorch first imports half a second of symbolic algebra."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
 
 
 def _nothing(stream: torch.Generator) -> None:

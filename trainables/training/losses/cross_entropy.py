@@ -17,4 +17,7 @@ class Config:
     def of(self, logits: Float[Tensor, "batch classes"], targets: Targets) -> Float[Tensor, " batch"]:
         from torch.nn import functional
 
-        return functional.cross_entropy(logits, targets, reduction="none")
+        if targets.is_floating_point():
+            return functional.cross_entropy(logits, targets, reduction="none")
+        # The same. Under ``vmap`` PyTorch does that one in many more steps, and imports symbolic algebra for it.
+        return -functional.log_softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]
