@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cluster.session import SessionError, make_token, session
+from cluster.session import SessionError, beginning, make_token, session
 
 KNOCK = """
 import sys
@@ -96,6 +96,35 @@ def test_where_nobody_listens(no_ray):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(SessionError, match=f"no Ray head answers at {address}"), session(address):
         pass
+
+
+BEGINS = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+from cluster.session import beginning
+with beginning() as up:
+    import threading
+    before = threading.current_thread()
+    up()
+    import ray
+    print(ray.get(ray.remote(lambda: 2).remote()), before is threading.main_thread())
+print("down", not ray.is_initialized(), signal.getsignal(signal.SIGTERM) == signal.SIG_IGN)
+"""
+
+
+@pytest.mark.cluster
+def test_ray_may_begin_while_other_things_go_on(tmp_path):
+    done = subprocess.run([sys.executable, "-c", BEGINS], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("2 True\ndown True True\n", 0), done.stderr
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_who_waits_for_a_ray_that_cannot_begin_is_told(waits, no_ray):
+    with beginning("somewhere") as up:
+        if waits:
+            with pytest.raises(SessionError, match="got somewhere, expected HOST:PORT"):
+                up()
 
 
 @pytest.fixture

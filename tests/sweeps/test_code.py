@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from sweeps import code
@@ -59,3 +62,18 @@ def test_a_copy_that_was_broken_off_is_no_change_of_the_code(tmp_path, monkeypat
     code.save(tmp_path / "run", found)
     assert sorted(path.name for path in (tmp_path / "run" / code.FOLDER).iterdir()) == ["a.py", "b.py", "c.py"]
     assert [path.name for path in (tmp_path / "run").iterdir()] == [code.FOLDER]
+
+
+LOOKS = """
+import sys
+from sweeps import code
+from trainables import registry
+names = code.sources([registry.find("supervised.classify").module])
+print("trainables.training.fitting" in names, "torch" in sys.modules)
+"""
+
+
+def test_code_is_found_without_running_it():
+    """PyTorch alone would take longer than everything else before a run begins."""
+    done = subprocess.run([sys.executable, "-c", LOOKS], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
