@@ -157,14 +157,14 @@ def _start(num_cpus: int | None, dashboard: bool) -> None:
 
 def _init(what: str, **options: Any) -> None:
     import ray
-    from ray.exceptions import AuthenticationError, RaySystemError
+    from ray.exceptions import AuthenticationError
 
     try:
         with _kept_handlers():
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     except AuthenticationError as error:
         raise SessionError(f"{what} does not accept the token: {_first_line(error)}") from None
-    except (ConnectionError, RaySystemError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - Ray raises plain ones, too, such as when it has waited for itself in vain
         raise SessionError(f"cannot reach {what}: {_first_line(error)}") from None
 
 
