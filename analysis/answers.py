@@ -72,8 +72,9 @@ def _points(run: Run, cell: str, trials: pd.DataFrame) -> list[tuple[str, dict[s
 
 def places(table: list[Row], metric: str) -> int:
     """The decimals in which a metric is shown: those that its usual interval needs."""
-    means = [row.values[metric] for row in table]
-    needed = [decimals(mean.value, *mean.interval()) for mean in means if math.isfinite(mean.error)]
+    means = [row.values[metric] for row in table if math.isfinite(row.values[metric].error)]
+    varying = [mean for mean in means if mean.error] or means  # a rate that is 0 in every seed needs no decimals
+    needed = [decimals(mean.value, *mean.interval()) for mean in varying]
     return median_low(needed) if needed else 3
 
 

@@ -1,6 +1,7 @@
 """The report of a run: one self-contained page, the same in Markdown, and the numbers as CSV and LaTeX.
 
-Nothing in it depends on when or where it is written: the same ledger gives the same bytes.
+Nothing in it depends on when or where it is written: the same ledger, and the same pictures in TensorBoard's files,
+give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from markupsafe import Markup, escape
 from analysis import latex, sections
 from analysis.answers import Row, places, rows, sentence
 from analysis.frames import Run, load
+from analysis.pictures import albums
 from analysis.plates import plates, swatches
 from analysis.replicates import objectives, shown_metrics
 from analysis.threats import threats
@@ -154,6 +156,7 @@ def _context(run: Run, table: list[Row], judged: list[Verdict]) -> dict[str, Any
         "cells": [row.cell for row in table],
         "swatches": swatches(run, table),
         "figures": plates(run, table, judged),
+        "shown": albums(run, table),
         "diagnostics": sections.diagnostics(run),
         "objectives": [sections.objective(o.metric, o.maximize, o.at) for o in objectives(run.lock)],
         "setup": sections.setup(run.lock),

@@ -12,6 +12,8 @@ import pytest
 import scipy.stats
 from synthetic import Folder, lock, noisy, sweep
 
+from analysis import stats
+from analysis.answers import Row, places
 from analysis.frames import compact, load
 from analysis.records import DECISIONS, LOCK_FILE
 from analysis.report import summary, write
@@ -300,3 +302,10 @@ def test_figures_that_a_phone_would_shrink_too_far_are_marked(usual):
     others = {int(width) for width in re.findall(r'<div><svg [^>]*width="(\d+)"', text)}
     assert broad
     assert max(others) < min(broad)
+
+
+def test_cells_where_a_rate_is_zero_in_every_seed_do_not_take_the_decimals_of_the_others():
+    of = {"a": [0.0, 0.0], "b": [0.0, 0.0], "c": [0.021, 0.025]}
+    table = [Row(c, c, {}, "", {}, 2, 2, {"error": stats.mean(values)}, {}) for c, values in of.items()]
+    assert places(table, "error") >= 3
+    assert places(table[:2], "error") == 0
