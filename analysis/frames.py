@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from analysis.lock import read_lock
 from analysis.records import CODE, ENDINGS, ENVIRONMENT, FINAL, LOCK_FILE, LedgerError, Record, read_decisions
 from analysis.segments import compact, compacted_records, read_reports
 
@@ -74,7 +74,7 @@ class Run:
 
 def load(run: Path) -> Run:
     """Read everything; raises LedgerError if this is no run folder or the ledger is damaged."""
-    lock = _lock(run)
+    lock = read_lock(run)
     decisions = read_decisions(run)
     if not lock and not decisions.end:
         raise LedgerError(f"{run}: not a run folder: it has neither a ledger nor a {LOCK_FILE}")
@@ -100,15 +100,6 @@ def load(run: Path) -> Run:
         torn=decisions.torn + sum(torn.values()),
         code=_code(run),
     )
-
-
-def _lock(run: Path) -> dict[str, Any]:
-    path = run / LOCK_FILE
-    try:
-        lock = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LedgerError(f"{path}: not readable as YAML: {error}") from None
-    return lock if isinstance(lock, dict) else {}
 
 
 def _environment(run: Path) -> dict[str, Any]:

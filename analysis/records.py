@@ -50,6 +50,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.fields import fault
+
 VERSION = 1
 DECISIONS = "ledger/decisions.jsonl"
 SEGMENTS = "ledger/reports-*.jsonl"
@@ -121,8 +123,8 @@ def _decoded(lines: list[bytes], path: Path) -> list[Record]:
     records: list[Record] = []
     try:
         records = json.loads(b"[" + b",\n".join(lines) + b"]")
-        whole = len(records) == len(lines) and all(r["kind"] and r["v"] == VERSION for r in records)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        whole = len(records) == len(lines) and all(r["v"] == VERSION and not fault(r) for r in records)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         whole = False
     return records if whole else [decode(line, path, n) for n, line in enumerate(lines, start=1)]
 
@@ -131,7 +133,7 @@ def decode(line: bytes, path: Path, number: int) -> Record:
     """One record, of the present schema. Raises LedgerError, which names the file and the number of the line."""
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LedgerError(f"{path}:{number}: damaged record: {error}") from None
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
         raise LedgerError(f"{path}:{number}: damaged record: not a mapping with a kind")
@@ -142,6 +144,8 @@ def decode(line: bytes, path: Path, number: int) -> Record:
         raise LedgerError(f"{path}:{number}: written by a newer version (schema {version}, this reads {VERSION})")
     for upgrade in _UPGRADES[version:]:
         record = upgrade(record)
+    if wrong := fault(record):
+        raise LedgerError(f"{path}:{number}: damaged record: {wrong}")
     return record
 
 

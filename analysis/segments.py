@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from analysis.plain_reports import SCHEMA, parted, read_plain
 from analysis.records import COMPACTED, SEGMENTS, VERSION, LedgerError, Record, decode, whole_lines
 
-_IMPROPER = (KeyError, TypeError, ValueError, AttributeError)  # of a record that lacks what it should have
+_IMPROPER = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of a record that lacks what it should have
 _VERSION_KEY, _TORN_KEY = b"assay.version", b"assay.torn"
 
 
@@ -65,7 +65,7 @@ def _read_compacted(path: Path) -> tuple[pa.Table, dict[str, int]]:
             version = facts[_VERSION_KEY].decode()
             raise LedgerError(f"{path}: written by a newer version (schema {version}, this reads {VERSION})")
         return table.replace_schema_metadata(None).cast(SCHEMA), json.loads(facts[_TORN_KEY])
-    except (pa.ArrowException, KeyError, ValueError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise LedgerError(f"{path}: damaged: {error}") from None
 
 

@@ -188,7 +188,7 @@ def resume(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     runs: Runs = None,
 ) -> None:
     """Go on with a run that was stopped, killed or cut off. What is done is never run again."""
-    from sweeps.run import Options
+    from sweeps.run import Options, whose
 
     _check_backend(backend, inline=inline)
     options = Options(
@@ -203,7 +203,9 @@ def resume(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
         takeover=takeover,
         say=say,
     )
-    _drive(folder.find(run, runs or folder.default_runs()), options)
+    target = folder.find(run, runs or folder.default_runs())
+    say(f"code: {whose(target)}")
+    _drive(target, options)
 
 
 def confirm(  # noqa: PLR0913, PLR0917 - a command has as many options as it has

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
-out = Console()
-err = Console(stderr=True)
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class PlainConsole(Console):
+    """Shows the characters that would move the cursor, change the terminal or turn the text around as their codes.
+
+    What is printed may come from a stranger's sweep, ledger or trace.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            seen = segment.control or not _UNSEEN.search(segment.text)
+            yield segment if seen else Segment(visible(segment.text), segment.style)
+
+
+def visible(text: str) -> str:
+    """The text with what cannot be seen written out."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+out = PlainConsole()
+err = PlainConsole(stderr=True)
 
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped sweep.")]
 Scale = Annotated[str | None, typer.Option("--scale", help="A named override of the file, such as smoke or paper.")]

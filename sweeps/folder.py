@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,15 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 
 from analysis import records
+from analysis.lock import read_lock
 from analysis.records import DECISIONS, ENVIRONMENT, LOCK_FILE, Record
 from sweeps import lease
 from sweeps.lease import RunError
 from trainables.config import nearest
 
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STEM = "%Y%m%d-%H%M%S"
 _TIME = re.compile(r"\d{8}-\d{6}(-\d+)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -96,15 +96,20 @@ def write_environment(run: Path, environment: Mapping[str, Any]) -> None:
 def read_environment(run: Path) -> dict[str, Any]:
     path = run / ENVIRONMENT
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as error:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: damaged: {error}") from None
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: damaged: not a mapping")
+    return found
 
 
 def search_path(run: Path) -> Path:
     """Where the trainable of a run is looked for: where the sweep file was, or here if that is gone."""
-    path = Path(read_environment(run).get("search_path", "."))
-    return path if path.is_dir() else Path.cwd()
+    path = Path(str(read_environment(run).get("search_path", ".")))
+    with contextlib.suppress(OSError, ValueError):  # no path at all, such as one with a null character
+        return path if path.is_dir() else Path.cwd()
+    return Path.cwd()
 
 
 @dataclass
@@ -147,7 +152,7 @@ def status(run: Path, *, maximize: bool = False) -> Status:
         return Status(run, "empty", {}, 0.0, 0.0, 0)
     lines = records.read_decisions(run)
     lives = [r for r in lines.records if r["kind"] == "run"]
-    cells = {name: CellStatus() for name in (lives[-1]["cells"] if lives else [])}
+    cells = {name: CellStatus() for name in (lives[-1].get("cells", []) if lives else [])}
     _count(lines.records, cells)
     _note_results(lines.records, cells, maximize)
     event = lives[-1]["event"] if lives else "started"
@@ -162,9 +167,9 @@ def status(run: Path, *, maximize: bool = False) -> Status:
 
 def maximizes(run: Path) -> bool:
     """Whether the first objective of a run is maximised."""
-    lock = yaml.load((run / LOCK_FILE).read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506 - a safe loader
-    objective = lock.get("objective", {})
-    return "maximize" in (objective[0] if isinstance(objective, list) else objective)
+    objective = read_lock(run).get("objective")
+    first = objective[0] if isinstance(objective, list) and objective else objective
+    return isinstance(first, dict) and "maximize" in first
 
 
 def _count(decisions: list[Record], cells: Mapping[str, CellStatus]) -> None:

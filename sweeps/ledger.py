@@ -71,7 +71,7 @@ class Ledger:
             self._seen = {}
             for record in lines.records:
                 self._is_new(record)
-            self._searches = {r["cell"]: r["search"] for r in lines.records if r["kind"] == "cell"}
+            self._searches = {r["cell"]: r.get("search", "") for r in lines.records if r["kind"] == "cell"}
             if lines.torn:
                 os.truncate(path, lines.end)
             with path.open("a", encoding="utf-8") as self._file:

@@ -37,6 +37,7 @@ class Plan:
     stacks: bool  # whether those of one group are trained together
     concurrent: int  # processes at a time
     estimate_from: str = ""  # "past runs", "a probe", or nothing
+    code: str = ""  # what runs, and where it comes from
 
     @property
     def tune(self) -> int:
@@ -84,6 +85,7 @@ def make(
     estimate_from: str = "",
     concurrent: int | None = None,
     stacks: bool = False,
+    code: str = "",
 ) -> Plan:
     """``per_member``: config paths that may differ in a cohort. ``seconds``: of a trial, by cell."""
     found = space.cells(sweep)
@@ -91,7 +93,7 @@ def make(
     plans = [_cell_plan(sweep, found, cell, known.get(cell.id)) for cell in found]
     shapes = sum(_shapes(plan, per_member) for plan in _first_of_each_shape(plans, per_member))
     at_a_time = concurrent or sweep.resources.concurrent or fitting(sweep)
-    return Plan(sweep, plans, shapes, stacks, at_a_time, estimate_from if seconds else "")
+    return Plan(sweep, plans, shapes, stacks, at_a_time, estimate_from if seconds else "", code)
 
 
 def _cell_plan(sweep: Sweep, found: Sequence[Cell], cell: Cell, seconds: float | None) -> CellPlan:

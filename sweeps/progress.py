@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.console import PlainConsole
 from sweeps.tally import CellTally, CellTotals, Tally, outcomes
 from trainables.api import Outcome
 
@@ -50,7 +51,7 @@ class Progress:
         pace: Callable[[], float] | None = None,
     ) -> None:
         self._sweep, (self._metric, self._goal) = sweep, objective
-        self._console, self._clock = console or Console(), clock
+        self._console, self._clock = console or PlainConsole(), clock
         self._tally = Tally(cells, clock())
         self._pace = pace or clock
         self._last_line = self._pace()

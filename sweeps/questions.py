@@ -56,7 +56,7 @@ def of_current_studies(records: Iterable[Record], studies: Mapping[str, CellStud
     """Leave out what was asked, judged and won by studies of another space, sampler or seed than today's."""
     records = list(records)
     last = {r["cell"]: n for n, r in enumerate(records) if r["kind"] == "cell"}
-    of_today = {c for c, n in last.items() if c in studies and records[n]["search"] == studies[c].signature}
+    of_today = {c for c, n in last.items() if c in studies and records[n].get("search") == studies[c].signature}
     return [
         record
         for n, record in enumerate(records)

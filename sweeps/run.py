@@ -149,6 +149,11 @@ def drive(
     return driver.gave_up or event
 
 
+def whose(run: Path) -> str:
+    """The code that a run executes, and where it comes from."""
+    return registry.find(resolve.load(run / LOCK_FILE).sweep.trainable, folder.search_path(run)).whose
+
+
 def replay(search: Search, ledger: Ledger, *, retry_failed: bool = False) -> None:
     """Bring the search back. Nothing in this is garbage, and looking for some would take a third of the time."""
     gc.disable()
@@ -334,6 +339,7 @@ def make_plan(resolved: Resolved, runs: Path, options: Options, seconds: dict[st
         estimate_from=source,
         concurrent=options.concurrent,
         stacks=stacks(sweep, trainable),
+        code=trainable.whose,
     )
 
 

@@ -17,13 +17,13 @@ from cluster.failures import Loss, decide, is_loss, most_together
 from cluster.placement import fair_share
 from cluster.work import Ending, Idle, Report
 from sweeps import space
-from sweeps.objective import observe
+from sweeps.objective import observe, watched
 from sweeps.planner import Configs, Planned, Planner
 from sweeps.population import Population
 from sweeps.questions import Life, Question, answer, of_current_studies
 from sweeps.space import Cell
 from sweeps.spec import Sweep
-from sweeps.study import CellStudy, budget
+from sweeps.study import CellStudy, SearchError, budget
 from trainables.api import Cause, Outcome
 
 
@@ -398,7 +398,12 @@ class Search:
             return {}
         recorded = {name: float(value) for name, value in record.get("values", {}).items()}
         wanted = {o.key for o in self.sweep.objectives} | (set(self.sweep.constraints) - set(self.sweep.nuisance))
-        return recorded if wanted <= set(recorded) else observe(self.sweep, self._history(trial))
+        if wanted <= set(recorded):
+            return recorded
+        reports = self._history(trial)
+        if missing := sorted(name for name in watched(self.sweep) if not any(name in r.metrics for r in reports)):
+            raise SearchError(f"trial {trial} is done, but the ledger has no report of {', '.join(missing)}")
+        return observe(self.sweep, reports)
 
     def _replay_asked(self, record: Record) -> None:
         study = self.studies[record["cell"]]

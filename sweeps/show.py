@@ -68,6 +68,7 @@ def _plan_facts(p: Plan) -> list[tuple[str, str]]:
     source = f" (from {p.estimate_from})" if p.estimate_from else "; `assay plan --probe` measures it"
     gpu = f", {p.gpu_hours:.1f} GPU-hours" if p.gpu_hours else ""
     return [
+        ("code", p.code),
         ("trials", f"{n} = {p.tune} to tune + {p.confirm} to confirm, in {len(p.cells)} cells"),
         ("seeds", f"{s.tune} per point while tuning, {s.confirm} fresh ones per winner"),
         ("search", f"{p.sweep.search.sampler}, scheduler {p.sweep.scheduler.name}"),

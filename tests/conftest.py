@@ -9,7 +9,7 @@ from jaxtyping import install_import_hook
 # One thread each, also in child processes: tests train small things, and threads that wait for a core cost far more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-for room in ("sweeps", "cluster", "analysis", "trainables"):
+for room in ("sweeps", "cluster", "analysis", "trainables", "fuzz"):
     sys.path.append(str(Path(__file__).parent / room))
 
 # The shapes in the signatures of these modules are checked at every call. No test may import one before.

@@ -1,7 +1,8 @@
 """Finds a trainable by its reference.
 
 ``supervised.classify`` is a shipped one, ``my_package.my_module`` or ``my_package.my_module:train`` one that can be
-imported, ``my_file.py`` or ``my_file.py:train`` one in a file. Only the code that is named gets loaded.
+imported, ``my_file.py`` or ``my_file.py:train`` one in a file. Only the code that is named gets loaded, and not
+everything may be named (``origin.py``).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from trainables import config as typed
+from trainables import origin
 from trainables.api import Reports, Trial
 from trainables.config import Problem, nearest
 from trainables.explain import Field, fields
@@ -53,6 +55,11 @@ class Trainable:
     steps: Callable[[Any], int] | None = None
     not_reproducible: tuple[str, ...] = ()
     """Metrics that differ between two runs of the same trial, such as speeds."""
+
+    @property
+    def whose(self) -> str:
+        """The code that runs, and where it comes from."""
+        return origin.whose(self.reference, self.module)
 
     def validate(self, values: Mapping[str, Any]) -> list[Problem]:
         """Everything that is wrong with ``values`` as its config. Without a ``Config`` nothing is."""
@@ -111,8 +118,11 @@ def find(reference: str, search_path: str | Path = ".") -> Trainable:
         TrainableError: if there is no such thing, or it cannot be loaded or called.
     """
     target, _, name = reference.partition(":")
-    module = _module(target, Path(search_path).resolve())
+    folder = Path(search_path).resolve()
+    module = _module(target, folder)
     function = _function(reference, module, name or _default(module))
+    if why := origin.unfit(function, module, folder):
+        raise TrainableError(f"{reference}: cannot be a trainable: {why}")
     count = _count_arguments(reference, function)
     return Trainable(
         reference=reference,
@@ -143,6 +153,8 @@ def _module(target: str, folder: Path) -> ModuleType:
         return _imported(f"trainables.{target}", target)
     if not all(part.isidentifier() for part in target.split(".")):
         raise TrainableError(_unknown(target, folder))
+    if why := origin.forbidden(target):
+        raise TrainableError(why)
     _make_importable(folder)
     return _imported(target, target, lambda: _unknown(target, folder))
 
