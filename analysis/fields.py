@@ -13,7 +13,7 @@ Check = Callable[[Any], bool]
 
 _LARGEST = 2**63 - 1
 _ODD_NUMBERS = ("NaN", "Infinity", "-Infinity")  # as JSON cannot hold them
-_SCALARS = (bool, int, float, str)
+_SCALARS = (bool, int, float, str, type(None))
 
 
 def _text(value: Any) -> bool:

@@ -19,7 +19,13 @@ import pyarrow.parquet as pq
 from analysis.plain_reports import SCHEMA, parted, read_plain
 from analysis.records import COMPACTED, SEGMENTS, VERSION, LedgerError, Record, decode, whole_lines
 
-_IMPROPER = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of a record that lacks what it should have
+_IMPROPER = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+)  # of a record that lacks what it should have
 _VERSION_KEY, _TORN_KEY = b"assay.version", b"assay.torn"
 
 

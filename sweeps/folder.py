@@ -24,6 +24,7 @@ from trainables.config import nearest
 _STEM = "%Y%m%d-%H%M%S"
 _TIME = re.compile(r"\d{8}-\d{6}(-\d+)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+_WRITTEN = ("", "ledger", "report", "code", "tensorboard", "trials", "artifacts")  # folders of a run
 
 
 def default_runs() -> Path:
@@ -61,14 +62,24 @@ def find(name: str, runs: Path) -> Path:
     """The run at this path, or ``<sweep>/<date-time>`` or ``<sweep>`` (its latest) under ``runs``."""
     for folder in (Path(name), runs / name):
         if (folder / LOCK_FILE).exists():
-            return folder
+            return _without_links(folder)
         if latest := max(_runs_in(folder), key=_age, default=None):
-            return latest
+            return _without_links(latest)
     known = [str(run.relative_to(runs)) for run in all_runs(runs)]
     near = nearest(name, [*known, *(run.partition("/")[0] for run in known)])
     raise RunError(
         f"{name}: no such run" + (f"; did you mean {near}?" if near else f"; `assay runs` lists those in {runs}")
     )
+
+
+def _without_links(run: Path) -> Path:
+    """The run folder, which may come from a stranger: what is written into it must not land anywhere else."""
+    for folder in (run / part for part in _WRITTEN if (run / part).is_dir()):
+        with os.scandir(folder) as entries:
+            for link in (Path(entry) for entry in entries if entry.is_symlink()):
+                if not link.resolve().is_relative_to(run.resolve()):
+                    raise RunError(f"{link}: a link leads out of the run folder, to {link.resolve()}")
+    return run
 
 
 def all_runs(runs: Path) -> list[Path]:

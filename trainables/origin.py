@@ -36,7 +36,7 @@ def unfit(function: Callable[..., Any], module: ModuleType, folder: Path) -> str
     """
     home = str(getattr(_plain(function), "__module__", "") or "")
     if home.partition(".")[0] in sys.stdlib_module_names:
-        return f"it is {getattr(function, '__name__', 'something')!r} of {home}, no code of its own"
+        return f"it is {getattr(function, '__name__', type(function).__name__)!r} of {home}, no code of its own"
     if _is_shipped(module) or _is_inside(module, folder) or _first_argument(function) in _FIRST:
         return ""
     name = _first_argument(function)

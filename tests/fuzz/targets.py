@@ -116,7 +116,12 @@ class Checkpoint:
 
     def __init__(self, scratch: Path) -> None:
         self._folder, self._canary = scratch / "checkpoints", scratch / "executed"
-        state = {"model": {"weight": torch.arange(12.0).reshape(3, 4)}, "epoch": 3, "text": "é", "list": [1, (2.5, None)]}
+        state = {
+            "model": {"weight": torch.arange(12.0).reshape(3, 4)},
+            "epoch": 3,
+            "text": "é",
+            "list": [1, (2.5, None)],
+        }
         self._path = checkpoint.save(self._folder, 3, state)
         self._good = self._path.read_bytes()
         self._bombs = [self._good, *(bomb(self._canary) for bomb in (_pickled, _zipped))]
@@ -148,5 +153,3 @@ def _zipped(canary: Path) -> bytes:
         archive.writestr("archive/version", "3\n")
         archive.writestr("archive/byteorder", "little")
     return path.read_bytes()
-
-
