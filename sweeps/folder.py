@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-
 from analysis import records
 from analysis.lock import read_lock
 from analysis.records import DECISIONS, ENVIRONMENT, LOCK_FILE, Record

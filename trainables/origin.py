@@ -61,7 +61,7 @@ def _first_argument(function: Callable[..., Any]) -> str:
 
 
 def _file(module: ModuleType) -> Path | None:
-    return Path(module.__file__).resolve() if getattr(module, "__file__", None) else None
+    return Path(file).resolve() if (file := getattr(module, "__file__", None)) else None
 
 
 def _is_shipped(module: ModuleType) -> bool:
