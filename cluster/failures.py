@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Decision:
     wait_s: float = 0.0
 
 
-def decide(ending: Ending, trial: str, losses: Sequence[Loss], retries: int) -> Decision:
+def decide(ending: Ending, trial: str, losses: Sequence[Loss], retries: int, gpus: float = 0) -> Decision:
     """Whether to give out a trial again.
 
     What the trainable raised it would raise again, numbers that ran away would run away again, and a trial that was
@@ -47,13 +48,25 @@ def decide(ending: Ending, trial: str, losses: Sequence[Loss], retries: int) -> 
         losses: of this trial since it last began afresh, the one that ``ending`` is included.
         retries: how often a trial that is to blame for its losses gets another attempt. A machine that goes away, and a
             process that died with several trials, count against no trial.
+        gpus: that the sweep asks for. While its share of a GPU can grow, lack of memory counts against no trial either.
     """
     if not is_loss(ending):
         return Decision(retry=False)
-    counted = sum(loss.counts for loss in losses)
+    counted = sum(loss.counts for loss in losses) - _growths(gpus, losses)
     if counted > retries or len(losses) - counted > _MOST_MOVES:
         return Decision(retry=False)
     return Decision(retry=True, wait_s=backoff_s(trial, len(losses)))
+
+
+def share_of_gpu(gpus: float, losses: Sequence[Loss]) -> float:
+    """GPUs that the next attempt gets: twice the share after each lack of memory, up to a whole one."""
+    return min(1.0, gpus * 2 ** _growths(gpus, losses)) if 0 < gpus < 1 else gpus
+
+
+def _growths(gpus: float, losses: Sequence[Loss]) -> int:
+    """How often the share of a GPU was doubled."""
+    possible = math.ceil(math.log2(1 / gpus)) if 0 < gpus < 1 else 0
+    return min(possible, sum(loss.cause == Cause.MEMORY and loss.counts for loss in losses))
 
 
 def is_loss(ending: Ending) -> bool:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from cluster.work import Batch, Report, Work
-from trainables import sizing
+from trainables import share, sizing
 from trainables.api import Order, Outcome
 from trainables.cohort import Cohort
 
@@ -18,6 +18,7 @@ class Stacked:
     def __init__(self, work: Work) -> None:
         self._judged = work.judged
         self._beat = work.heart.start() if work.heart else None
+        share.cap(work.orders[0].gpus)
         measured = _measured(work.orders) if work.size is None else None
         size = measured or work.size or len(work.orders)
         self._known = None if measured else size  # to the driver

@@ -51,7 +51,8 @@ class Traffic:
         self._live[place] = {order.trial: order}
         self._add_alike(place, self._sizes.most(order) - 1)
         orders = tuple(self._live[place].values())
-        return Work(orders, self._open_sink, self._source.judges_reports, self._takes, self._sizes.of(order))
+        takes = {**self._takes, **({"GPU": order.gpus} if order.gpus else {})}
+        return Work(orders, self._open_sink, self._source.judges_reports, takes, self._sizes.of(order))
 
     def _add_alike(self, place: str, most: int) -> tuple[Order, ...]:
         live, orders = self._live[place], ()

@@ -19,6 +19,7 @@ from ray.tune import Trainable
 from cluster.failures import cause_of
 from cluster.relay import Relay
 from cluster.work import Batch, Ending, Report, Work
+from trainables import share
 from trainables.api import Nowhere, Order, Outcome
 from trainables.attempt import Attempt
 
@@ -149,3 +150,4 @@ def _take_device(order: Order) -> None:
         from ray.train.torch import get_device
 
         torch.cuda.set_device(get_device())
+        share.cap(order.gpus)

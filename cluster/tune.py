@@ -29,7 +29,7 @@ from cluster.guard import Guard
 from cluster.placement import Resources, Sizes
 from cluster.solo import SoloTrial
 from cluster.traffic import Traffic
-from cluster.work import Batch, Ending, Idle, OpenSink, Source
+from cluster.work import Batch, Ending, Idle, OpenSink, Source, Work
 from trainables.api import Outcome
 
 _GRACE_S = 2.0  # from a stop to the end of the processes that have not reported since
@@ -83,7 +83,7 @@ def run(
             name="assay",
             storage_path=storage,
             search_alg=_Search(traffic, capacity, guard),
-            scheduler=_Schedule(traffic, guard),
+            scheduler=_Schedule(traffic, guard, placement.bundle(resources).get("GPU")),
             callbacks=[_Starts(traffic, guard)],
             resources_per_trial=_bundle(resources),
             num_samples=-1,
@@ -148,11 +148,17 @@ class _Search(Searcher):
 class _Schedule(FIFOScheduler):
     """Tune's view of what becomes of a running trial."""
 
-    def __init__(self, traffic: Traffic, guard: Guard) -> None:
+    def __init__(self, traffic: Traffic, guard: Guard, gpus: float | None) -> None:
         super().__init__()
-        self._traffic, self._guard = traffic, guard
+        self._traffic, self._guard, self._gpus = traffic, guard, gpus
         self._stop_began: float | None = None
         self._killed: set[str] = set()
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A trial that had too little memory of a GPU takes a larger share of one."""
+        work: Work = trial.config["work"]
+        if work.takes.get("GPU") != self._gpus and not work.orders[0].workers:
+            trial.update_resources(PlacementGroupFactory([dict(work.takes)]))
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         batch: Batch = result["batch"]

@@ -131,7 +131,7 @@ class Driver:
             store=str(self.run / "artifacts"),
             objectives=watched(self.sweep),
             threads=max(1, int(resources.cpus)),
-            gpus=resources.gpus,
+            gpus=self.search.gpus(planned.trial),
             workers=resources.workers,
             keep=self._keep,
             keep_checkpoint=planned.phase == "confirm" or self.sweep.checkpoints.of == "all",

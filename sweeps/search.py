@@ -13,7 +13,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from analysis.records import CONFIRM_SEED, ENDINGS, Record
-from cluster.failures import Loss, decide, is_loss, most_together
+from cluster.failures import Loss, decide, is_loss, most_together, share_of_gpu
 from cluster.placement import fair_share
 from cluster.work import Ending, Idle, Report
 from sweeps import space
@@ -113,6 +113,10 @@ class Search:
         """How many trials its process may have, itself included; None if any number."""
         return most_together(self._losses.get(trial, ()))
 
+    def gpus(self, trial: str) -> float:
+        """For its next attempt: more than the sweep says after its share of the memory was too small."""
+        return share_of_gpu(self.sweep.resources.gpus, self._losses.get(trial, ()))
+
     def alike(self, planned: Planned, most: int, sharing: int = 1, idle: int = 1) -> list[Planned]:
         """More trials to start, which may run stacked with ``planned``: at most so many.
 
@@ -210,7 +214,9 @@ class Search:
         if life.earlier and not life.reports:
             life.reports = {report.step: report for report in self._history(trial)}
         life.attempts += 1
-        self._record("started", trial=trial, attempt=life.attempts)
+        gpus = self.gpus(trial)
+        larger = {"gpus": gpus} if gpus != self.sweep.resources.gpus else {}
+        self._record("started", trial=trial, attempt=life.attempts, **larger)
         return life.attempts
 
     def reported(self, trial: str, reports: Sequence[Report]) -> bool:
@@ -263,7 +269,8 @@ class Search:
         life, losses = self._lives[trial], self._losses.setdefault(trial, [])
         if is_loss(ending):
             losses.append(Loss(ending.cause, ending.suspects))
-        decision = decide(ending, trial, losses, self.sweep.resources.retries)
+        resources = self.sweep.resources
+        decision = decide(ending, trial, losses, resources.retries, resources.gpus)
         if decision.retry:
             self._not_before[trial] = self._elapsed_s() + decision.wait_s
             ending = replace(ending, outcome=Outcome.LOST)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from trainables import registry
+from trainables import registry, share
 from trainables.ambient import ambient
 from trainables.api import Nowhere, Order
 from trainables.endings import is_out_of_memory
@@ -95,10 +95,10 @@ def _run(orders: Sequence[Order], watch: _Watch) -> None:
 
 
 def memory_share(gpu: bool) -> float:
-    """The largest share of the memory that this process has held so far."""
+    """The largest share of the memory that it may use, which this process has held so far."""
     if gpu:
         cuda: Any = sys.modules["torch"].cuda
-        return cuda.max_memory_allocated() / cuda.mem_get_info()[1]
+        return cuda.max_memory_allocated() / (cuda.mem_get_info()[1] * share.held())
     import resource
 
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

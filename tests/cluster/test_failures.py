@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from cluster.failures import Loss, backoff_s, cause_of, decide, is_loss, most_together
+from cluster.failures import Loss, backoff_s, cause_of, decide, is_loss, most_together, share_of_gpu
 from cluster.work import Ending
 from trainables.api import Cause, Outcome
 
@@ -54,6 +54,24 @@ def test_who_takes_others_along_is_alone_after_some_losses():
     assert seen == [None, 32, 16, 8, 4, 2]
     assert most_together([Loss(Cause.NODE, suspects=64), Loss(Cause.PREEMPTED, suspects=64)]) is None
     assert most_together([Loss(Cause.MEMORY)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("gpus", "shares"),
+    [(0.25, [0.25, 0.5, 1.0, 1.0]), (0.4, [0.4, 0.8, 1.0, 1.0]), (1, [1, 1]), (2, [2, 2]), (0, [0, 0])],
+)
+def test_a_share_of_a_gpu_doubles_with_each_lack_of_memory(gpus, shares):
+    assert [share_of_gpu(gpus, [Loss(Cause.MEMORY)] * n) for n in range(len(shares))] == shares
+    others = [Loss(Cause.DIED), Loss(Cause.NODE), Loss(Cause.MEMORY, suspects=4)]
+    assert share_of_gpu(gpus, others) == gpus
+
+
+def test_lack_of_memory_is_no_failure_while_the_share_can_grow():
+    lost = Ending(Outcome.FAILED, cause=Cause.MEMORY)
+    retried = [decide(lost, "t", [Loss(Cause.MEMORY)] * n, retries=0, gpus=0.25).retry for n in (1, 2, 3)]
+    assert retried == [True, True, False]
+    assert not decide(lost, "t", [Loss(Cause.MEMORY), Loss(Cause.DIED)], retries=0, gpus=0.25).retry
+    assert not decide(lost, "t", [Loss(Cause.MEMORY)], retries=0, gpus=1).retry
 
 
 def test_waits_double_have_a_limit_and_are_the_same_every_time():

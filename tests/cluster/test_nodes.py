@@ -14,7 +14,7 @@ from machines import machines
 
 from cluster import tune
 from cluster.placement import Ask, PlacementError
-from trainables.api import Outcome
+from trainables.api import Cause, Outcome
 
 pytestmark = pytest.mark.cluster
 
@@ -40,33 +40,30 @@ class Happening:
 
 
 def test_nodes_that_join_get_trials_and_those_of_a_node_that_leaves_go_on_elsewhere(files, tmp_path):
-    """One after the other on one node, then two at a time on two, then the first is killed."""
+    """One trial on one node, then two on two, then the first node is killed; its trial goes on where the other ends."""
     said: list[str] = []
+    end = tmp_path / "end"
     with machines({"num_cpus": 1}) as cluster:
         (first,) = cluster.cluster.worker_nodes
-
-        def grow(source):
-            return len(source.steps("t0")) >= 3
-
-        def shrink(source):
-            return len(source.steps("t1")) >= 30 and len(source.steps("t0")) >= 30
-
-        joins, leaves = Happening(grow, lambda: cluster.add(num_cpus=1)), Happening(shrink, lambda: cluster.kill(first))
-        orders = [
-            order(f"t{n}", "reside", {"steps": 60, "sleep": 0.1}, folder=str(tmp_path / f"t{n}")) for n in range(3)
+        happenings = [
+            Happening(lambda source: len(source.steps("t0")) >= 3, lambda: cluster.add(num_cpus=1)),
+            Happening(
+                lambda source: min(len(source.steps(t)) for t in ("t0", "t1")) >= 20, lambda: cluster.kill(first)
+            ),
+            Happening(lambda source: "t0" in source.endings and len(said) == 2, end.touch),
         ]
-        source = FakeSource(orders, stop_when=lambda source: joins(source) or leaves(source))
+        orders = [order(f"t{n}", "linger", {"end": str(end)}, folder=str(tmp_path / f"t{n}")) for n in range(3)]
+        source = FakeSource(orders, stop_when=lambda source: any(happening(source) for happening in happenings))
         tune.run(source, files, resources=Ask(), say=said.append)
-    assert joins.done
-    assert leaves.done
-    assert {t: source.outcomes(t)[-1] for t in source.given} == dict.fromkeys(["t0", "t1", "t2"], Outcome.DONE)
-    assert sorted(source.outcomes("t0") + source.outcomes("t1")) == [Outcome.DONE, Outcome.DONE, Outcome.LOST]
-    lost = "t0" if len(source.outcomes("t0")) == 2 else "t1"
-    assert source.given[lost].attempt == 2
-    again = files.steps(lost, 2)
-    assert again[0] > 1, "it went on from its checkpoint"
-    assert sorted({*files.steps(lost, 1), *again}) == list(range(1, 61))
-    assert len(nodes_of(source, "t0", "t1")) == 2
+    assert {t: source.outcomes(t) for t in source.given} == {
+        "t0": [Outcome.LOST, Outcome.DONE],
+        "t1": [Outcome.DONE],
+        "t2": [Outcome.DONE],
+    }
+    assert source.endings["t0"][0].cause == Cause.NODE
+    assert files.steps("t0", 2)[0] > 1, "it went on from its checkpoint"
+    assert len(nodes_of(source, "t0")) == 2
+    assert nodes_of(source, "t1") == nodes_of(source, "t2") < nodes_of(source, "t0")
     assert said == [
         "1 node joined: room for 2 at a time, 1 before",
         "1 node left: room for 1 at a time, 2 before",
@@ -95,6 +92,15 @@ def test_what_each_process_takes_is_found_on_the_right_node(files):
             tune.run(FakeSource([]), files, resources=Ask(accelerator="H100", cpus=3))
     assert [len(home) for home in homes.values()] == [1, 1, 1]
     assert len(set.union(*homes.values())) == 3
+
+
+def test_an_attempt_that_is_given_a_larger_share_of_a_gpu_gets_it(files):
+    """Of one GPU: two quarters at a time, and the half that follows them in processes of its own."""
+    shares = {"a": 0.25, "b": 0.25, "c": 0.5, "d": 0.25}
+    with machines({"num_cpus": 4, "num_gpus": 1}):
+        source = FakeSource([order(name, "given", gpus=share) for name, share in shares.items()])
+        tune.run(source, files, resources=Ask(gpus=0.25))
+    assert {name: source.reports[name][0].metrics["gpus"] for name in shares} == shares
 
 
 def test_data_come_to_each_node_once(files, tmp_path):

@@ -120,6 +120,23 @@ def reside(config, trial):
         yield {**report, "node": float(node)}
 
 
+def linger(config, trial):
+    """Reports, and says on which Ray node, until there is a file called ``end``."""
+    steps = {"steps": 1_000_000, "sleep": 0.1}
+    for report in reside(steps, trial):
+        yield report
+        if Path(config["end"]).exists():
+            return
+
+
+def given(config):
+    """How much of a GPU its process has."""
+    import ray
+
+    time.sleep(0.5)
+    return {"loss": 0.0, "gpus": ray.get_runtime_context().get_assigned_resources().get("GPU", 0.0)}
+
+
 def fetch(config, trial):
     """Uses an artifact; says which file it has read, and leaves a line for every time that it was built."""
     time.sleep(0.5)
