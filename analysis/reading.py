@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from analysis import frames
 from analysis.frames import Run
 from analysis.merging import merged
+from analysis.parts import span, unpack
 from analysis.records import CODE, DECISIONS, ENVIRONMENT, LOCK_FILE, LedgerError
-from analysis.wording import plain
+from analysis.stores import open_store, plain_errors, read_parts
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -74,8 +75,8 @@ def _is_run(path: Path) -> bool:
 
 
 def _remote(place: str) -> Iterator[tuple[str, Run]]:
-    with _plain_errors(place):
-        store, path = _store(place)
+    with plain_errors(place):
+        store, path = open_store(place)
         folders = _remote_folders(store, path)
     if not folders:
         raise LedgerError(f"{place}: no run folder there")
@@ -83,30 +84,6 @@ def _remote(place: str) -> Iterator[tuple[str, Run]]:
         url = str(store.unstrip_protocol(folder))
         with _copied(store, folder, url) as copy:
             yield url, replace(frames.load(copy), path=Path(url))
-
-
-def _store(place: str) -> tuple[AbstractFileSystem, str]:
-    import fsspec
-
-    try:
-        store, path = fsspec.core.url_to_fs(place)
-    except (ImportError, ValueError) as error:  # it says which package is missing, or that the protocol is unknown
-        raise LedgerError(f"{place}: {error}") from None
-    store.invalidate_cache()  # or a run that goes on would stay as it was at the first look
-    return store, path
-
-
-@contextmanager
-def _plain_errors(place: str) -> Iterator[None]:
-    """Whatever a store raises, as one line; each has errors of its own for credentials and connections."""
-    try:
-        yield
-    except LedgerError:
-        raise
-    except FileNotFoundError as error:
-        raise LedgerError(f"{place}: cannot be read: not found: {error}") from None
-    except Exception as error:  # noqa: BLE001 - see above
-        raise LedgerError(f"{place}: cannot be read: {plain(error) or type(error).__name__}") from None
 
 
 def _remote_folders(store: AbstractFileSystem, path: str) -> list[str]:
@@ -127,7 +104,7 @@ def _copied(store: AbstractFileSystem, folder: str, url: str) -> Iterator[Path]:
     """What a reader needs of a run, in a local folder for a while; errors still name the store."""
     with tempfile.TemporaryDirectory(prefix="assay-") as scratch:
         copy = Path(scratch)
-        with _plain_errors(url):
+        with plain_errors(url):
             _copy(store, folder, copy)
         try:
             yield copy
@@ -139,16 +116,24 @@ def _copy(store: AbstractFileSystem, folder: str, copy: Path) -> None:
     for name in (LOCK_FILE, ENVIRONMENT):
         if store.exists(f"{folder}/{name}"):
             store.get_file(f"{folder}/{name}", str(copy / name))
+    _copy_parts(store, folder, copy)
     for part, files in (("ledger", _ledger_files(store, folder)), (CODE, store.glob(f"{folder}/{CODE}/*"))):
-        (copy / part).mkdir()
+        (copy / part).mkdir(exist_ok=True)
         for file in map(str, files):
             _get(store, file, copy / part / file.rpartition("/")[2])
+
+
+def _copy_parts(store: AbstractFileSystem, folder: str, copy: Path) -> None:
+    found, last = read_parts(store, folder)
+    if last:
+        unpack(found, copy)
 
 
 def _ledger_files(store: AbstractFileSystem, folder: str) -> list[str]:
     """The segments come first: rows may be moving from them to the Parquet file just now."""
     names = map(str, store.glob(f"{folder}/ledger/*"))
-    return sorted((n for n in names if n.endswith((".jsonl", ".parquet"))), key=lambda n: (n.endswith(".parquet"), n))
+    wanted = (n for n in names if n.endswith((".jsonl", ".parquet")) and not span(n)[0])
+    return sorted(wanted, key=lambda n: (n.endswith(".parquet"), n))
 
 
 def _get(store: AbstractFileSystem, file: str, target: Path) -> None:

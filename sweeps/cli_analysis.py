@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps import folder
+from sweeps import folder, storage
 from sweeps.console import Run, Runs, err, fail, out, say
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def list_runs(runs: Runs = None) -> None:
     from sweeps import show
 
     root = runs or folder.default_runs()
+    storage.look_at_all(root)
     found = [folder.status(one) for one in folder.all_runs(root)]
-    out.print(show.runs(found, root) if found else f"no runs in {root}")
+    out.print(show.runs(found, root) if found else f"no runs in {storage.url_of(root) or root}")
 
 
 def report(
@@ -69,9 +70,11 @@ def write_report(target: Path) -> None:
     from analysis import report
     from analysis.frames import load
     from sweeps import show
+    from sweeps.shipping import ship_report
 
     with out.status("writing the report"):
         said = report.publish(load(target), target / "report")
+        ship_report(target)
     out.print(show.answer(said))
     say(f"report: {target / 'report' / report.PAGE}")
     if not said.simulated:
@@ -203,6 +206,7 @@ def tensorboard(
     target = folder.find(run, runs or folder.default_runs())
     if folder.status(target).simulated:
         fail(f"{target}: simulated, so there are no curves to look at")
+    storage.bring_boards(target)
     means, free = Means(target / "tensorboard"), server.free_port(port)
     refresh = _whenever_grown(target, means)
     refresh()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sweeps import cli_analysis, folder
+from sweeps import cli_analysis, folder, storage
 from sweeps.cli_sweep import checked
 from sweeps.console import Address, Concurrent, Into, Name, Run, Runs, Scale, Sets, Sweep, err, fail, out, say
 
@@ -251,7 +251,7 @@ def _drive_unless_finished(target: Path, options: Options) -> None:
 def _drive(target: Path, options: Options, edited: Resolved | None = None) -> None:
     from sweeps.run import drive
 
-    say(f"run folder: {target}")
+    say(f"run folder: {storage.url_of(target) or target}")
     _end(target, drive(target, options, edited))
 
 
@@ -259,7 +259,7 @@ def _end(target: Path, state: str) -> None:
     """Write the report of a run that was driven, and exit as it ended."""
     if state != "finished":  # before the report, for which whoever has asked for the end may not wait
         mended = "" if state == "interrupted" else " --allow-code-change --retry-failed"
-        say(f"stopped before the end; `assay resume {target}{mended}` goes on")
+        say(f"stopped before the end; `assay resume {storage.url_of(target) or target}{mended}` goes on")
     cli_analysis.write_report(target)
     if state not in ("finished", "interrupted"):
         err.print(state, style="red", markup=False, highlight=False, soft_wrap=True)

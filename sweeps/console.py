@@ -11,6 +11,8 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from sweeps.storage import folder_of
+
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -48,7 +50,15 @@ Address = Annotated[
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or <sweep> or <sweep>/<date-time> under the runs folder.")
 ]
-Runs = Annotated[Path | None, typer.Option("--runs", help="Where run folders are. By default $ASSAY_RUNS, or runs.")]
+Runs = Annotated[
+    Path | None,
+    typer.Option(
+        "--runs",
+        metavar="PLACE",
+        parser=folder_of,
+        help="Where run folders are: a folder, or a place such as s3://bucket/runs. By default $ASSAY_RUNS, or runs.",
+    ),
+]
 
 
 def say(line: str) -> None:

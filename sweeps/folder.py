@@ -16,7 +16,7 @@ from typing import Any
 from analysis import records
 from analysis.lock import read_lock
 from analysis.records import DECISIONS, ENVIRONMENT, LOCK_FILE, Record
-from sweeps import lease
+from sweeps import lease, storage
 from sweeps.lease import RunError
 from trainables.config import nearest
 
@@ -29,7 +29,7 @@ _WRITTEN = ("", "ledger", "report", "code", "tensorboard", "trials", "artifacts"
 def default_runs() -> Path:
     """``$ASSAY_RUNS``; else ``runs`` here, or ``~/assay-runs`` inside a Ray job, whose folder goes away."""
     if chosen := os.environ.get("ASSAY_RUNS"):
-        return Path(chosen)
+        return storage.folder_of(chosen)
     return Path.home() / "assay-runs" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else Path("runs")
 
 
@@ -59,7 +59,8 @@ def checked_name(name: str) -> str:
 
 def find(name: str, runs: Path) -> Path:
     """The run at this path, or ``<sweep>/<date-time>`` or ``<sweep>`` (its latest) under ``runs``."""
-    for folder in (Path(name), runs / name):
+    for folder in [storage.folder_of(name)] if "://" in name else [Path(name), runs / name]:
+        storage.look(folder)
         if (folder / LOCK_FILE).exists():
             return _without_links(folder)
         if latest := max(_runs_in(folder), key=_age, default=None):

@@ -28,6 +28,8 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from analysis.records import LedgerError
+
 BEAT_S = 5.0  # between two renewals
 MISSED = 12  # renewals after which a holder elsewhere is taken for dead
 _NAME = re.compile(r"driver-(\d{6})\.json")
@@ -35,7 +37,7 @@ _NAME = re.compile(r"driver-(\d{6})\.json")
 Say = Callable[[str], None]
 
 
-class RunError(Exception):
+class RunError(LedgerError):
     """A run folder that cannot be used; one line."""
 
 
@@ -145,7 +147,7 @@ class Lease:
         self._shelf, self._place, self._takeover, self._say = shelf, place, takeover, say
         self._me = myself(0)
         self._over = threading.Event()
-        self.lost = False
+        self.lost, self._why = False, ""
         self.on_lost: Callable[[], None] = lambda: None
         self.followed_a_stranger = False  # who may still be alive, and write
 
@@ -167,9 +169,16 @@ class Lease:
         if not self.lost and self._is_mine():
             return
         self.lost = True
+        if self._why:
+            raise RunError(self._why)
         taker = highest(self._shelf)
         who = f"{taker}, has" if taker else "another process has"
         raise RunError(f"{self._place}: {who} taken this run over; this one stops, and writes no more")
+
+    def give_up(self, why: str) -> None:
+        """Hold it no more, for a reason that lies elsewhere."""
+        self._why, self.lost = self._why or why, True
+        self.on_lost()
 
     def _is_mine(self) -> bool:
         following = replace(self._me, number=self._me.number + 1)
@@ -182,7 +191,7 @@ class Lease:
         if before and not before.released and not self._is_dead(before):
             raise RunError(self._refusal(before))
         self._me = myself(before.number + 1 if before else 1)
-        if not self._shelf.create(self._me.name, self._me.text):
+        if not self._shelf.create(self._me.name, self._me.text) and highest(self._shelf) != self._me:
             raise RunError(self._refusal(highest(self._shelf) or self._me))
         self.followed_a_stranger = bool(before and not before.released and not before.is_here)
         for name in self._shelf.names():

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import socket
+import threading
 import time
 import uuid
 from collections import defaultdict
@@ -53,6 +54,7 @@ class Ledger:
         """``now``: seconds since 1970, of the records. ``takeover``: from a silent driver on another machine."""
         self.run, self._now = run, now
         self.lease = Lease(Folder(run / "ledger"), str(run), takeover=takeover, say=say)
+        self.writing = threading.Lock()  # nothing is decided, and so no attempt begins, while another thread has it
         self._seen: dict[str, set[int]] = {}  # cell of a study, or nothing -> hashes of what is written, to be small
         self._searches: dict[str, str] = {}  # cell -> signature of its last study
         self._file: TextIO | None = None
@@ -84,8 +86,9 @@ class Ledger:
             return
         assert self._file is not None, "the ledger is not open"
         self.lease.check()
-        self._file.write(records.encode(record))
-        self._file.flush()
+        with self.writing:
+            self._file.write(records.encode(record))
+            self._file.flush()
 
     def _is_new(self, record: Record) -> bool:
         """Whether it was not written yet; it counts as written from now on."""

@@ -18,7 +18,7 @@ from analysis.records import LOCK_FILE, SEGMENTS
 from cluster.placement import Sizes, memory_of_sizes
 from cluster.simulated import Facts
 from cluster.world import World
-from sweeps import code, folder, plan, resolve, simulation, space, tensorboard
+from sweeps import code, folder, plan, resolve, shipping, simulation, space, tensorboard
 from sweeps.driver import Driver, OpenSinks, stop_on_signals
 from sweeps.environment import environment
 from sweeps.lease import Lease, Say
@@ -28,6 +28,7 @@ from sweeps.planner import Configs
 from sweeps.progress import CellTotals, Progress
 from sweeps.resolve import Resolved
 from sweeps.search import CONFIRM_SEED, Search
+from sweeps.shipping import Shipper
 from sweeps.simulation import Simulation
 from sweeps.spec import Sweep
 from trainables import registry
@@ -105,6 +106,13 @@ def drive(
 
     ``edited``: a sweep that takes the place of the one of the run. ``extend``: plans more than the sweep says.
     """
+    with shipping.kept(run, takeover=options.takeover, say=options.say) as shipper:
+        return _drive(run, options, edited, extend, shipper)
+
+
+def _drive(
+    run: Path, options: Options, edited: Resolved | None, extend: Callable[[Search], None], shipper: Shipper | None
+) -> str:
     sweep = (edited or resolve.load(run / LOCK_FILE)).sweep
     trainable = registry.find(sweep.trainable, folder.search_path(run))
     virtual = simulation.of(run, options.chosen)
@@ -136,6 +144,8 @@ def drive(
             event = "resumed" if ledger.records else "started"
             marks = simulation.marks(virtual)
             ledger.record("run", event=event, cells=[cell.id for cell in search.cells], **marks)
+            if shipper:
+                shipper.begin(ledger)
             if not virtual:
                 tensorboard.write_experiment(
                     run / "tensorboard", tensorboard.parameters(sweep), tensorboard.metrics(sweep)
