@@ -206,8 +206,9 @@ def bring(run: Path, *, to_resume: bool) -> None:
         files = home.files()
         if LOCK_FILE not in files:
             return
-        run.mkdir(parents=True, exist_ok=True)
-        with FileLock(run.with_name(f".{run.name}.lock")):
+        for folder in (run, work() / ".locks"):
+            folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(work() / ".locks" / f"{run.parent.name}-{run.name}.lock"):
             _bring_down(run, home, files, to_resume=to_resume)
 
 
