@@ -98,7 +98,7 @@ class Person:
         self.folder, self.head, self.gate = folder, ray_head, folder / "gate"
         self.canary = secrets.token_hex(12)
         self.environment = ray_head.environment | {"CANARY": self.canary, "GATE": str(self.gate)}
-        self.environment["RAY_API_SERVER_ADDRESS"] = ray_head.address
+        self.environment |= {"RAY_API_SERVER_ADDRESS": ray_head.address, "COLUMNS": "200"}
         (folder / "my_model.py").write_text(TRAINABLE)
         (folder / "my.yaml").write_text(SWEEP)
 
