@@ -26,7 +26,7 @@ TRAINABLE = """
 import os, pathlib, time
 
 def train(config):
-    if config["x"] > 1.9:
+    if config["x"] > 1.4:
         raise RuntimeError("cannot log in with " + os.environ["CANARY"])
     gate = pathlib.Path(os.environ["GATE"])
     while config["kind"] == "b" and not gate.exists():
