@@ -95,7 +95,7 @@ def _change(rng: Random, tree: Any) -> None:
         case 2:
             del holder[key]
         case 3 if isinstance(holder, dict):
-            holder[rng.choice(("", "nmae", "a.b.c", "x" * 300, key[::-1], "trial"))] = holder.pop(key)
+            holder[rng.choice(("", "naem", "a.b.c", "x" * 300, key[::-1], "trial"))] = holder.pop(key)
         case _:
             other, there = rng.choice(places)
             holder[key] = json.loads(json.dumps(other[there])) if _holds(other, there) else None
