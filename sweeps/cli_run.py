@@ -243,7 +243,7 @@ def confirm(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
 def _drive_unless_finished(target: Path, options: Options) -> None:
     if options.retry_failed or folder.status(target).state != "finished":
         return _drive(target, options)
-    say(f"run folder: {target}")
+    say(f"run folder: {storage.url_of(target) or target}")
     say("it is finished; nothing runs again")
     return cli_analysis.write_report(target)
 

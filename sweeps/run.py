@@ -18,7 +18,7 @@ from analysis.records import LOCK_FILE, SEGMENTS
 from cluster.placement import Sizes, memory_of_sizes
 from cluster.simulated import Facts
 from cluster.world import World
-from sweeps import code, folder, plan, resolve, shipping, simulation, space, tensorboard
+from sweeps import code, folder, plan, resolve, shipping, simulation, space, storage, tensorboard
 from sweeps.driver import Driver, OpenSinks, stop_on_signals
 from sweeps.environment import environment
 from sweeps.lease import Lease, Say
@@ -79,6 +79,7 @@ def named(resolved: Resolved, runs: Path, name: str, world: World | None = None)
         RunError: if the run with this name is of another version of the sweep.
     """
     run = runs / resolved.sweep.sweep / folder.checked_name(name)
+    storage.look(run)
     if not (run / LOCK_FILE).exists():
         return create(resolved, runs, world, name)
     if (run / LOCK_FILE).read_text(encoding="utf-8") != resolve.dump(resolved):

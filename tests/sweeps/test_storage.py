@@ -148,6 +148,21 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint_on_a_machine_that_has_no
     assert firsts[:2] == ["1", "5"]  # the state of step 4 was stored
     (run,) = (tmp_path / "machine 2/s3/bucket/runs/bowl").iterdir()
     assert len(values(run)) == len(decisions(run, "done")) == 10
+
+
+def test_a_named_run_goes_on_wherever_it_is_asked_for_again(user, store, monkeypatch, tmp_path):
+    user.reports = False
+    user.bowl(trainable="stops.py:train")
+    user.write("stops.py", STOPS)
+    again = ("run", "bowl.yaml", "--inline", "--runs", PLACE, "--name", "base")
+    assert user.assay(*again).code == 130
+    user.write("go", "")
+    on_another_machine(monkeypatch, tmp_path)
+    said = user.assay(*again)
+    assert said.code == 0, said.err
+    assert len(decisions(tmp_path / "machine 2/s3/bucket/runs/bowl/base", "done")) == 10
+    on_another_machine(monkeypatch, tmp_path, number=3)
+    assert f"run folder: {PLACE}/bowl/base\nit is finished; nothing runs again" in user.assay(*again).out
     on_another_machine(monkeypatch, tmp_path, 1)  # which is behind now
     assert "finished" in user.assay("status", "bowl", "--runs", PLACE).out
 

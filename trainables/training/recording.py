@@ -64,7 +64,7 @@ class _Recorder(TorchDispatchMode):
         self._graph, self._constants = fx.Graph(), dict[str, Tensor]()
         self._nodes: dict[Hashable, fx.Node] = {}  # by where a tensor lies: the first that it was known as
         self._alive: list[Tensor] = []  # so that no two of them lie in the same place
-        self._whole = True
+        self._whole = len({*map(_place, tensors)}) == len(tensors)  # what is one tensor here may be two the next time
         for number, tensor in enumerate(tensors):
             self._know(tensor, self._graph.placeholder(f"given_{number}"))
 
