@@ -30,7 +30,7 @@ class Config:
     """Probability of a copy."""
     sharpness: NonNegative = 2.0
     """Deviation of the logits of the chain. 0: all tokens are as likely."""
-    num_examples: PositiveInt = 4096
+    num_examples: PositiveInt = 1024
     """Sequences."""
     seed: NonNegativeInt = 0
     """Of the generator."""
