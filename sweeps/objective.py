@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
+from analysis.records import Record
 from cluster.work import Report
+from sweeps.lease import RunError
 from sweeps.spec import Objective, Sweep
 
 
@@ -13,6 +15,20 @@ def observe(sweep: Sweep, reports: Sequence[Report]) -> dict[str, float]:
     """The value of each objective by its key, and the last value of each metric that a constraint bounds."""
     values = {objective.key: objective_value(objective, reports) for objective in sweep.objectives}
     return values | {name: series(name, reports)[-1] for name in _bounded(sweep)}
+
+
+def recorded(sweep: Sweep, done: Record, history: Callable[[str], Sequence[Report]]) -> Mapping[str, float]:
+    """The same of a trial that is done: as its end is recorded or, of an edited sweep, as its reports say.
+
+    Raises RunError if the ledger does not have them.
+    """
+    found = {name: float(value) for name, value in done.get("values", {}).items()}
+    if {objective.key for objective in sweep.objectives} | {*_bounded(sweep)} <= set(found):
+        return found
+    reports = history(done["trial"])
+    if missing := sorted(name for name in watched(sweep) if not any(name in report.metrics for report in reports)):
+        raise RunError(f"trial {done['trial']} is done, but the ledger has no report of {', '.join(missing)}")
+    return observe(sweep, reports)
 
 
 def watched(sweep: Sweep) -> tuple[str, ...]:

@@ -7,8 +7,7 @@ order brings it back to the same state: the same questions to Optuna, the same a
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -17,13 +16,14 @@ from cluster.failures import Loss, decide, is_loss, most_together, share_of_gpu
 from cluster.placement import fair_share
 from cluster.work import Ending, Idle, Report
 from sweeps import space
-from sweeps.objective import observe, watched
+from sweeps.objective import observe, recorded
 from sweeps.planner import Configs, Planned, Planner
 from sweeps.population import Population
 from sweeps.questions import Life, Question, answer, of_current_studies
 from sweeps.space import Cell
 from sweeps.spec import Sweep
-from sweeps.study import CellStudy, SearchError, budget
+from sweeps.study import CellStudy, budget
+from sweeps.waiting import Waiting
 from trainables.api import Cause, Outcome
 
 
@@ -57,10 +57,9 @@ class Search:
         self._waiting: dict[str, list[Question]] = {}  # trial -> those that wait for it, or did
         self._questions: dict[tuple[str, int], Question] = {}  # by cell and number
         self._on_disk: set[str] = set()  # trials whose plan is recorded
-        self._queue: deque[str] = deque()
+        self._queue = Waiting(elapsed_s)
         self._running: set[str] = set()
         self._losses: dict[str, list[Loss]] = {}  # of each trial since it last began afresh
-        self._not_before: dict[str, float] = {}  # by the clock ``elapsed_s``, of trials that wait for another attempt
         self._ends: dict[str, Record] = {}  # of trials in the ledger that nothing has asked for yet
         self._pruned: set[str] = set()
         self._confirmed: set[str] = set()  # cells whose winners are planned
@@ -73,16 +72,15 @@ class Search:
 
     def _make_populations(self) -> dict[str, Population]:
         rule, goal = self.sweep.scheduler, self.sweep.objectives[0].goal
-        if rule.name != "pbt":
-            return {}
-        return {cell.id: Population(rule, goal, self.sweep.search.seed) for cell in self.cells}
+        evolving = self.cells if rule.name == "pbt" else []
+        return {cell.id: Population(rule, goal, self.sweep.search.seed) for cell in evolving}
 
     # --- giving out ---------------------------------------------------------------------------------------------------
 
     def next(self) -> Planned | Idle:
         """The next trial to start. The caller says ``started``, ``reported`` and ``ended`` for it."""
         while True:
-            if trial := self._first_ready():
+            if trial := self._queue.take():
                 life = self._lives[trial]
                 if life.outcome is not None:
                     continue
@@ -98,16 +96,6 @@ class Search:
                     self._confirm_if_tuned(study)
                 if not self._queue:
                     return Idle.FINISHED
-
-    def _first_ready(self) -> str | None:
-        """Take the first trial out of the queue that need not wait any longer."""
-        ready = next((trial for trial in self._queue if self._is_ready(trial)), None)
-        if ready:
-            self._queue.remove(ready)
-        return ready
-
-    def _is_ready(self, trial: str) -> bool:
-        return trial not in self._not_before or self._elapsed_s() >= self._not_before[trial]
 
     def most_together(self, trial: str) -> int | None:
         """How many trials its process may have, itself included; None if any number."""
@@ -136,13 +124,15 @@ class Search:
         Trials that have lost a process together may do so again: they meet no others.
         """
         together = self.most_together(planned.trial)
+
+        def fits(trial: str) -> bool:
+            life = self._lives[trial]
+            alike = life.planned.shape == planned.shape and self.most_together(trial) == together
+            return alike and life.outcome is None and trial not in self._pruned
+
         while True:
-            for trial in self._queue:
-                life = self._lives[trial]
-                alike = life.planned.shape == planned.shape and self.most_together(trial) == together
-                if alike and life.outcome is None and trial not in self._pruned and self._is_ready(trial):
-                    self._queue.remove(trial)
-                    return life.planned
+            if trial := self._queue.take(fits):
+                return self._lives[trial].planned
             if together is not None:
                 return None
             able = [s for s in self.studies.values() if s.room and self._able(s) and self._may_propose(s, planned)]
@@ -188,7 +178,7 @@ class Search:
         planned = self._planner.planned(study, phase, number, seed)
         if planned.trial not in self._lives:
             self._lives[planned.trial] = Life(planned)
-            self._queue.append(planned.trial)
+            self._queue.add(planned.trial)
         if planned.trial not in self._on_disk:
             self._on_disk.add(planned.trial)
             self._record(
@@ -210,7 +200,6 @@ class Search:
         """Count a new attempt and return its number."""
         life = self._lives[trial]
         self._running.add(trial)
-        self._not_before.pop(trial, None)
         if life.earlier and not life.reports:
             life.reports = {report.step: report for report in self._history(trial)}
         life.attempts += 1
@@ -272,13 +261,12 @@ class Search:
         resources = self.sweep.resources
         decision = decide(ending, trial, losses, resources.retries, resources.gpus)
         if decision.retry:
-            self._not_before[trial] = self._elapsed_s() + decision.wait_s
             ending = replace(ending, outcome=Outcome.LOST)
         elif ending.outcome == Outcome.LOST:
             ending = replace(ending, outcome=Outcome.FAILED)
         self._finish(life, ending, seconds)
         if decision.retry:
-            self._queue.appendleft(trial)
+            self._queue.add_again(trial, decision.wait_s)
         return ending
 
     def _finish(self, life: Life, ending: Ending, seconds: float) -> None:
@@ -367,7 +355,7 @@ class Search:
         failed = [life for life in self._lives.values() if life.outcome == Outcome.FAILED]
         for life in failed if retry_failed else []:
             self._reopen(life)
-        self._queue = deque(t for t, life in self._lives.items() if life.outcome is None)
+        self._queue = Waiting(self._elapsed_s, (t for t, life in self._lives.items() if life.outcome is None))
 
     def _replay_loss(self, record: Record) -> None:
         if record["kind"] == Outcome.LOST:
@@ -397,20 +385,8 @@ class Search:
         life, record = self._lives[trial], self._ends.pop(trial)
         life.attempts, life.earlier = max(life.attempts, record["attempt"]), True
         if life.outcome is None:
-            life.values = self._values_of(trial, record)
+            life.values = recorded(self.sweep, record, self._history) if record["kind"] == Outcome.DONE else {}
             self._end(life, Outcome(record["kind"]))
-
-    def _values_of(self, trial: str, record: Record) -> Mapping[str, float]:
-        if record["kind"] != Outcome.DONE:
-            return {}
-        recorded = {name: float(value) for name, value in record.get("values", {}).items()}
-        wanted = {o.key for o in self.sweep.objectives} | (set(self.sweep.constraints) - set(self.sweep.nuisance))
-        if wanted <= set(recorded):
-            return recorded
-        reports = self._history(trial)
-        if missing := sorted(name for name in watched(self.sweep) if not any(name in r.metrics for r in reports)):
-            raise SearchError(f"trial {trial} is done, but the ledger has no report of {', '.join(missing)}")
-        return observe(self.sweep, reports)
 
     def _replay_asked(self, record: Record) -> None:
         study = self.studies[record["cell"]]

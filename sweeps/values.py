@@ -1,13 +1,14 @@
-"""The numbers and scalars of a sweep file, and how they are refused in words of ours."""
+"""What the models of a sweep file are made of: base, numbers and scalars, and how they refuse in words of ours."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from trainables.config import number
@@ -18,6 +19,28 @@ FAULT = "fault"
 def fault(what: str, at: str = "", expected: str = "") -> PydanticCustomError:
     """An error in our own words; ``at`` is the key it is about, if it is not about the value as a whole."""
     return PydanticCustomError(FAULT, "{what}", {"what": what, "at": at, "expected": expected})
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def by_kind(expected: str, tag: Callable[[Any], str | None]) -> Discriminator:
+    """Picks the alternative of a union by ``tag(value)``, so that errors are those of the one that was meant.
+
+    Tags start with a bar, so that they cannot be mistaken for keys in the place of an error.
+    """
+
+    def pick(value: Any) -> str | None:
+        found = type(value).__name__.lower() if isinstance(value, Model) else tag(value)
+        return f"|{found}" if found else None
+
+    return Discriminator(
+        pick,
+        custom_error_type=FAULT,
+        custom_error_message="{what}",
+        custom_error_context={"what": "wrong type", "at": "", "expected": expected},
+    )
 
 
 def _real(value: Any) -> int | float:
