@@ -33,10 +33,17 @@ class Row:
 
 
 def names(cells: pd.DataFrame) -> dict[str, str]:
-    """What each cell is called: its levels of the factors that vary."""
-    varying = [factor for factor in cells if len(set(cells[factor].fillna(DASH))) > 1]
-    levels = cells.fillna(DASH).to_dict("index")
-    return {str(cell): " · ".join(named(f, row[f]) for f in varying) or "the only cell" for cell, row in levels.items()}
+    """What each cell is called: its levels of the factors that vary, but for those that follow from another one's."""
+    known = cells.fillna(DASH)
+    varying = [factor for factor in known if len(set(known[factor])) > 1]
+    told = [f for n, f in enumerate(varying) if not any(_follows(known, f, other) for other in varying[:n])]
+    levels = known.to_dict("index")
+    return {str(cell): " · ".join(named(f, row[f]) for f in told) or "the only cell" for cell, row in levels.items()}
+
+
+def _follows(cells: pd.DataFrame, factor: str, other: str) -> bool:
+    """Whether the level of ``other`` says that of ``factor``, as where they are zipped."""
+    return bool((cells.groupby(other)[factor].nunique() == 1).all())
 
 
 def named(factor: str, level: Any, width: int = 0) -> str:

@@ -8,12 +8,13 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from synthetic import Folder, lock, noisy, sweep
 
 from analysis import stats
-from analysis.answers import Row, places
+from analysis.answers import Row, names, places
 from analysis.frames import compact, load
 from analysis.records import DECISIONS, LOCK_FILE
 from analysis.report import summary, write
@@ -309,3 +310,12 @@ def test_cells_where_a_rate_is_zero_in_every_seed_do_not_take_the_decimals_of_th
     table = [Row(c, c, {}, "", {}, 2, 2, {"error": stats.mean(values)}, {}) for c, values in of.items()]
     assert places(table, "error") >= 3
     assert places(table[:2], "error") == 0
+
+
+def test_cells_are_not_called_by_what_follows_from_another_factor():
+    zipped = pd.DataFrame(
+        {"method": ["a", "a", "b", "b"], "noise": [0, 1, 0, 1], "rate": [0.1, 0.1, 0.2, 0.2]}, index=[*"wxyz"]
+    )
+    assert list(names(zipped).values()) == ["a · noise 0", "a · noise 1", "b · noise 0", "b · noise 1"]
+    finer = zipped.rename(columns={"rate": "first"})[["first", "noise"]].assign(method=[*"abcc"])
+    assert len({*names(finer).values()}) == 4

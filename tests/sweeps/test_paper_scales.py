@@ -25,6 +25,7 @@ NAMES = [
     "gradinit-rates",
     "plasticity",
     "random-labels",
+    "regularisers",
 ]
 
 

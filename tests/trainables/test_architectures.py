@@ -19,7 +19,7 @@ from trainables.api import Diverged
 from trainables.config import check
 from trainables.data import Examples
 from trainables.models import cnn, mixer, mlp, quadratic, random_features, resnet, transformer, two_layer, vit
-from trainables.training.layers import BatchNorm1d, BatchNorm2d, Residual
+from trainables.training.layers import BatchNorm1d, BatchNorm2d, Residual, StochasticDepth, give_streams
 from trainables.training.patches import Patches
 from trainables.training.sequences import Scores, Tokens
 
@@ -65,6 +65,23 @@ def test_images_are_halved_by_stages_and_by_the_stem_of_large_ones():
         model = build(resnet.Config(width=2, stages=4), (3, size, size))
         assert isinstance(model, nn.Sequential)
         assert model[:-3](torch.randn(2, 3, size, size)).shape[-2:] == (expected, expected)
+
+
+def test_deeper_blocks_are_passed_by_more_often():
+    """In proportion to their number, counted from 1; the stem always takes part."""
+    model = build(resnet.Config(width=2, stages=2, blocks=2, stochastic_depth=0.4))
+    rates = [layer.rate.item() for layer in model.modules() if isinstance(layer, StochasticDepth)]
+    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_an_example_that_passes_by_a_block_goes_through_its_shortcut_alone():
+    block = build(resnet.Config(width=2, stages=1, stochastic_depth=0.5))[3]
+    give_streams(block, 0)
+    values = randn(64, 2, 4, 4)
+    made = block(values)
+    passed = torch.tensor([torch.equal(one, other) for one, other in zip(made, values, strict=True)])
+    assert 16 < passed.sum() < 48
+    torch.testing.assert_close(block.eval()(values), values + block.body(values))
 
 
 def test_a_residual_adds_its_input():

@@ -58,7 +58,7 @@ def test_cross_entropy_is_that_of_torch():
     assert cross_entropy(scores, labels).item() == pytest.approx(functional.cross_entropy(scores, labels).item())
 
 
-@pytest.mark.parametrize("metric", [accuracy, calibration_error, cross_entropy])
+@pytest.mark.parametrize("metric", [accuracy, calibration_error, cross_entropy, temperature])
 def test_each_member_of_a_cohort_has_the_metric_that_it_has_alone(metric):
     scores = torch.randn(3, 20, 4, generator=torch.Generator().manual_seed(0)).softmax(-1)
     labels = torch.arange(60).view(3, 20) % 4

@@ -11,7 +11,7 @@ import torch
 from trainables.config import Component
 from trainables.models import cnn, linear, mlp
 from trainables.training.activations import Activation
-from trainables.training.layers import Dropout, give_streams, scale_weights
+from trainables.training.layers import Dropout, StochasticDepth, give_streams, scale_weights
 
 MODELS = Component("trainables.models")
 IMAGE = (1, 8, 8)
@@ -118,6 +118,41 @@ def test_dropout_at_rest_draws_nothing(rate, training):
 def test_dropout_of_no_rows():
     """A worker may have no share of a small batch."""
     assert dropout(0.5)(torch.ones(0, 3)).shape == (0, 3)
+
+
+def passes_by(rate, seed=0):
+    layer = StochasticDepth(rate)
+    give_streams(layer, seed)
+    return layer
+
+
+def test_stochastic_depth_drops_whole_examples_and_keeps_the_mean():
+    values = passes_by(0.3)(torch.ones(20_000, 2, 3, 1))
+    assert torch.equal(values, values[:, :1, :1].expand_as(values))
+    assert (values == 0).double().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert values.max().item() == pytest.approx(1 / 0.7)
+
+
+@pytest.mark.parametrize(("rate", "training"), [(0.0, True), (0.5, False)])
+def test_stochastic_depth_at_rest_is_the_identity(rate, training):
+    layer, values = passes_by(rate).train(training), torch.randn(4, 3)
+    assert torch.equal(layer(values), values)
+    assert layer.calls == 0
+
+
+def test_workers_drop_the_examples_that_one_would_drop():
+    whole, ones = passes_by(0.5)(torch.ones(8, 2, 2)), torch.ones(5, 2, 2)
+    share = passes_by(0.5)
+    share.first_row = 3
+    assert torch.equal(share(ones), whole[3:])
+
+
+def test_kinds_of_layers_that_draw_do_not_shift_the_streams_of_each_other():
+    model = torch.nn.Sequential(StochasticDepth(0.5), Dropout(0.5))
+    give_streams(model, 0)
+    ones = torch.ones(8, 8)
+    assert torch.equal(model[1](ones), dropout(0.5)(ones))
+    assert not torch.equal(model[0](ones)[:, 0], dropout(0.5)(ones[:, :1])[:, 0])
 
 
 @pytest.mark.parametrize("name", MODELS.names())

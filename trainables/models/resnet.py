@@ -8,9 +8,11 @@ Source: He et al., 2016, arXiv:1512.03385, secs. 3.3, 4.1 and 4.2, with basic bl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from trainables.api import PositiveInt
+from annotated_types import Ge, Lt
+
+from trainables.api import PerMember, PositiveInt
 
 if TYPE_CHECKING:
     from torch import Generator, nn
@@ -26,6 +28,9 @@ class Config:
     """In each stage; a block is two 3 x 3 convolutions."""
     normalisation: Literal["batch", "group", "none"] = "batch"
     """``group``: over all values of an image. With several workers, ``batch`` is over each one's share."""
+    stochastic_depth: PerMember[Annotated[float, Ge(0), Lt(1)]] = 0.0
+    """Probability that an example passes by the last block in a training step. That of earlier blocks grows in
+    proportion to their number (Huang et al., 2016, arXiv:1603.09382, eq. 4, which has 0.5 for 54 blocks)."""
 
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
@@ -38,7 +43,7 @@ class Config:
             raise ValueError(f"model resnet: got inputs of shape {shape}, expected {expected}; `mlp` takes any shape")
 
         def layers() -> nn.Sequential:
-            parts = [part for number in range(self.stages) for part in self._stage(number)]
+            parts = [part for number in range(self.stages * self.blocks) for part in self._block(number)]
             head = [AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.width * 2 ** (self.stages - 1), num_classes)]
             return nn.Sequential(*self._stem(shape), *parts, *head)
 
@@ -53,19 +58,19 @@ class Config:
             return [*self._convolution(shape[0], self.width, 3, 1), nn.ReLU()]
         return [*self._convolution(shape[0], self.width, 7, 2), nn.ReLU(), MaxPool2d(3, 2, 1)]
 
-    def _stage(self, number: int) -> list[nn.Module]:
-        width = self.width * 2**number
-        first = self._block(width // 2, width, stride=2) if number else self._block(width, width, stride=1)
-        return [*first, *(part for _ in range(self.blocks - 1) for part in self._block(width, width, stride=1))]
-
-    def _block(self, channels: int, width: int, *, stride: int) -> list[nn.Module]:
+    def _block(self, number: int) -> list[nn.Module]:
+        """``number`` counts the blocks of all stages from 0."""
         from torch import nn
 
-        from trainables.training.layers import Residual
+        from trainables.training.layers import Residual, StochasticDepth
 
+        width = self.width * 2 ** (number // self.blocks)
+        halves = number > 0 and number % self.blocks == 0
+        channels, stride = (width // 2, 2) if halves else (width, 1)
         body = [*self._convolution(channels, width, 3, stride), nn.ReLU(), *self._convolution(width, width, 3, 1)]
+        rate = self.stochastic_depth * (number + 1) / (self.stages * self.blocks)
         projected = nn.Sequential(*self._convolution(channels, width, 1, stride)) if channels != width else None
-        return [Residual(*body, shortcut=projected), nn.ReLU()]
+        return [Residual(*body, StochasticDepth(rate), shortcut=projected), nn.ReLU()]
 
     def _convolution(self, channels: int, width: int, side: int, stride: int) -> list[nn.Module]:
         from trainables.training.convolution import Conv2d, GroupNorm

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +24,8 @@ from trainables.training.recipe import Recipe
 if TYPE_CHECKING:
     from trainables.training.examples import StackedPart
     from trainables.training.fitting import Fit
+
+    Measure = Callable[[Fit["Config"], Mapping[str, StackedPart]], Mapping[str, Sequence[float]]]
 
 METRICS = {
     "step": "optimizer steps so far",
@@ -56,6 +58,11 @@ class Config(Recipe):
 
 def run(configs: Sequence[Config], trials: Sequence[Trial]) -> Iterator[Reports]:
     """Reports after an epoch. All workers of a trial report the same."""
+    yield from train(configs, trials, measure)
+
+
+def train(configs: Sequence[Config], trials: Sequence[Trial], measure: Measure) -> Iterator[Reports]:
+    """``run``, with what is reported beside ``step`` and the speed."""
     config = configs[0]
     fit, parts = begin(configs, trials)
     while going := [n for n, epoch in fit.epochs.items() if trials[n].wanted and epoch < config.epochs]:
@@ -63,7 +70,7 @@ def run(configs: Sequence[Config], trials: Sequence[Trial]) -> Iterator[Reports]
             parts = {name: part.keep(fit.places(going)) for name, part in parts.items()}
             fit.keep(going, parts["train"])
         speed = _advance(fit, config, trials[0])
-        yield _reports(fit, config, trials, _measure(fit, parts) | speed)
+        yield _reports(fit, config, trials, {**measure(fit, parts), **speed})
 
 
 def steps(config: Config) -> int:
@@ -124,7 +131,7 @@ def _is_due(epoch: int, config: Config) -> bool:
     return epoch % config.report_every == 0 or epoch == config.epochs
 
 
-def _measure(fit: Fit[Config], parts: Mapping[str, StackedPart]) -> dict[str, list[float]]:
+def measure(fit: Fit[Config], parts: Mapping[str, StackedPart]) -> dict[str, list[float]]:
     """Metric -> its value for each member."""
     from trainables.metrics import accuracy, calibration_error, cross_entropy
     from trainables.training.stacking import each

@@ -5,6 +5,8 @@ What draws random numbers does so from a stream of the trial and never from torc
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -24,6 +26,7 @@ class Dropout(nn.Module):
     Source: Srivastava et al., 2014, JMLR 15, sec. 10 (the form that scales in training).
     """
 
+    stream = "dropout"
     rate: Float[Tensor, ""]
     key: Int[Tensor, ""]
     calls: Int[Tensor, ""]
@@ -39,10 +42,14 @@ class Dropout(nn.Module):
     def forward(self, values: Float[Tensor, "rows ..."]) -> Float[Tensor, "rows ..."]:
         if not self.training or self.idle:
             return values
-        first = self.first_row * values.shape[1:].numel()
-        kept = draws.uniform(self.key, self.calls, values.shape, first) >= self.rate
+        shape = self._shape(values)
+        kept = draws.uniform(self.key, self.calls, shape, self.first_row * math.prod(shape[1:])) >= self.rate
         self.calls.add_(self.rate > 0)  # a member that drops nothing does not count, whether its cohort is idle or not
         return values * kept / (1 - self.rate)
+
+    def _shape(self, values: Tensor) -> tuple[int, ...]:
+        """Of what is drawn, one number for what is kept or zeroed together."""
+        return tuple(values.shape)
 
     def settle(self, buffers: Mapping[str, Tensor]) -> bool:
         """Take the buffers of a whole cohort. If no member drops anything, nothing is drawn and they are not needed."""
@@ -50,11 +57,26 @@ class Dropout(nn.Module):
         return not self.idle
 
 
+class StochasticDepth(Dropout):
+    """Dropout of whole examples, at the end of a residual branch, so that they pass by it.
+
+    Source: Huang et al., 2016, arXiv:1603.09382, sec. 3.  Differs: each example is dropped by itself, not a batch at a
+    time, and the others are scaled in training instead of all at rest.
+    """
+
+    stream = "stochastic depth"
+
+    def _shape(self, values: Tensor) -> tuple[int, ...]:
+        return (len(values), *[1] * (values.ndim - 1))
+
+
 def give_streams(network: nn.Module, seed: int) -> None:
     """Give each layer that draws random numbers a stream of its own, from the seed of the trial."""
-    layers = [layer for layer in network.modules() if isinstance(layer, Dropout)]
-    for number, layer in enumerate(layers):
-        layer.key = draws.key_of(seed, f"dropout/{number}")
+    counts: Counter[str] = Counter()
+    for layer in network.modules():
+        if isinstance(layer, Dropout):
+            layer.key = draws.key_of(seed, f"{layer.stream}/{counts[layer.stream]}")
+            counts[layer.stream] += 1
 
 
 class Residual(nn.Module):
