@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import NotReady
+from cluster.heads import watched
 
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the default of coming versions; saves a warning
@@ -52,7 +53,8 @@ def session(address: str | None = None, num_cpus: int | None = None, *, dashboar
     with _environment(_QUIET):
         _join(_checked(target)) if target else _start(num_cpus, dashboard)
         try:
-            yield
+            with watched(ray.get_runtime_context().gcs_address):
+                yield
         finally:
             ray.shutdown()
 

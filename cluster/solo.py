@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import ray
@@ -14,20 +17,36 @@ from cluster.work import Work
 from trainables.api import Order, Outcome
 
 
+class ToldToLeave(Exception):  # noqa: N818 - it is no fault of a program
+    """Why a process is gone that somebody has sent SIGTERM; ``cluster.failures`` knows these words."""
+
+
 class SoloTrial(Trainable):
     """Every step runs the trials for a while and returns a ``Batch``. What a trainable raises is never raised here."""
 
     def setup(self, config: dict[str, Any]) -> None:
+        self._told_to_leave = False
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._told)  # Ray's would raise SystemExit inside of the trainable
+        self._take(config)
+
+    def _take(self, config: dict[str, Any]) -> None:
         self._work: Work = config["work"]
         self._stacked: Stacked | None = None
         self.config = {}  # Tune would send it back with each result
 
+    def _told(self, _number: int, _frame: FrameType | None) -> None:
+        self._told_to_leave = True
+
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.cleanup()
-        self.setup(new_config)
+        self._take(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
+        if self._told_to_leave:  # and the driver has the reports of the step before
+            self.cleanup()
+            raise ToldToLeave("the process received SIGTERM, and left with the state of its trials")
         if self._stacked is None:
             self._stacked = Stacked(self._work)
         return {"batch": self._stacked.next_batch()}

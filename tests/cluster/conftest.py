@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import pytest
-from fakes import HERE, OpenFiles
+from fakes import OpenFiles
+from machines import join_local, leave_local
 
 
 @pytest.fixture(scope="session")
-def ray_session():
-    """One Ray with two CPUs for all tests of this folder that need it. Its workers can import the fakes."""
-    from cluster.session import session
+def _leaves_at_the_end():
+    yield
+    leave_local()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", HERE)
-        with session(num_cpus=2):
-            yield
+
+@pytest.fixture
+def ray_session(_leaves_at_the_end):
+    """One Ray with two CPUs for all tests of this folder that need it; anew after one that has joined another."""
+    join_local()
 
 
 @pytest.fixture

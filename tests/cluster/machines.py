@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine, to which nodes are added and of which they are taken."""
+"""A Ray cluster of one or several nodes on this machine, to which nodes are added and of which they are taken."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from typing import Any
 import pytest
 from fakes import HERE
 
-_HEAD = {"num_cpus": 0, "include_dashboard": False}
 _SEES_DEATHS_SOON = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}  # not after 15 s
+_HEAD = {
+    "num_cpus": 0,
+    "include_dashboard": False,
+    "object_store_memory": 80 * 2**20,
+    "_system_config": _SEES_DEATHS_SOON,
+}
 
 
 @dataclass(frozen=True)
@@ -30,14 +35,13 @@ class Machines:
         return self.cluster.add_node(object_store_memory=80 * 2**20, **has)
 
     def kill(self, node: Any) -> None:
-        """All of its processes at once, as when a machine loses power."""
+        """All processes of Ray itself at once, as when a machine loses power."""
         self.cluster.remove_node(node, allow_graceful=False)
 
 
 @contextlib.contextmanager
-def machines(*nodes: dict[str, Any]) -> Iterator[Machines]:
-    """A head without CPUs, and one node for each mapping of what it has. The process has joined it."""
-    import ray
+def unjoined(head: dict[str, Any], *nodes: dict[str, Any]) -> Iterator[Machines]:
+    """A head and nodes, with what each of them has, that no process has joined."""
     from ray.cluster_utils import Cluster
 
     home = Path(tempfile.mkdtemp(prefix="assay-", dir="/tmp"))  # a short path: sockets lie in it
@@ -45,19 +49,45 @@ def machines(*nodes: dict[str, Any]) -> Iterator[Machines]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
         patch.setenv("RAY_TMPDIR", str(home))
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={**_HEAD, "object_store_memory": 80 * 2**20, "_system_config": _SEES_DEATHS_SOON},
-        )
-        found = Machines(cluster)
+        found = Machines(Cluster(initialize_head=True, head_node_args={**_HEAD, **head}))
         try:
             for has in nodes:
                 found.add(**has)
-            from cluster.session import session
-
-            with session(found.address):
-                yield found
+            yield found
         finally:
-            ray.shutdown()
-            cluster.shutdown()
+            found.cluster.shutdown()
             shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def machines(*nodes: dict[str, Any]) -> Iterator[Machines]:
+    """A head without CPUs, and one node for each mapping of what it has. The process has joined it."""
+    from cluster.session import session
+
+    leave_local()
+    with unjoined({}, *nodes) as found, session(found.address):
+        yield found
+
+
+_local = contextlib.ExitStack()
+
+
+def join_local() -> None:
+    """Have one Ray with two CPUs for all tests that need it, until ``leave_local``. Its workers can import the fakes.
+
+    It has no token, as a process that has used one cannot join ``machines`` afterwards, which have none.
+    """
+    import ray
+
+    from cluster.session import session
+
+    if not ray.is_initialized():
+        patch = _local.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("PYTHONPATH", HERE)
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        _local.enter_context(session(num_cpus=2))
+
+
+def leave_local() -> None:
+    """A process can be in one cluster at a time only."""
+    _local.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 from fakes import FakeSource, order
 from machines import machines
@@ -40,6 +43,25 @@ def test_one_that_hangs_in_a_cohort_is_found_out(files, tmp_path):
     assert source.outcomes("t2")[-1] == Outcome.LOST, "FakeSource has no word for given up"
     assert [ending.suspects for ending in source.endings["t2"]] == [4, 2, 1]
     assert all(source.outcomes(f"t{n}")[-1] == Outcome.DONE for n in (0, 1, 3))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_process_that_is_sent_sigterm_loses_nothing(files, tmp_path):
+    """It hands over its last reports, saves the state that belongs to them, and goes."""
+    told: list[int] = []
+
+    def tell(source):
+        if len(source.steps("a")) >= 5 and not told:
+            told.append(int((tmp_path / "rank-0").read_text()))
+            os.kill(told[0], signal.SIGTERM)
+        return False
+
+    config = {"steps": 20, "sleep": 0.2, "here": str(tmp_path)}
+    source = FakeSource([order("a", "announce", config, folder=str(tmp_path / "a"))], retries=0, stop_when=tell)
+    tune.run(source, files, resources=Ask())
+    first, second = source.endings["a"]
+    assert (first.outcome, first.cause, second.outcome) == (Outcome.LOST, Cause.PREEMPTED, Outcome.DONE)
+    assert source.steps("a") == files.steps("a", 1) + files.steps("a", 2) == list(range(1, 21)), "not one step twice"
 
 
 def test_a_machine_that_is_told_to_leave_loses_nothing(files, tmp_path):

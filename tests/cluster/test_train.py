@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from dataclasses import replace
 
@@ -12,7 +14,7 @@ from fakes import FakeSource, order
 
 from cluster import inline, tune
 from cluster.placement import Ask
-from trainables.api import Order, Outcome
+from trainables.api import Cause, Order, Outcome
 from trainables.checkpoint import load
 from trainables.supervised.classify import NOT_REPRODUCIBLE
 
@@ -60,6 +62,29 @@ def test_two_workers_end_where_one_does(files, tmp_path):
     expected, found = (load(tmp_path / name).state["fit"]["network"]["parameters"] for name in ("one", "two"))
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+    assert all_cpus_come_back()
+
+
+@pytest.mark.cluster
+def test_a_worker_that_is_killed_costs_what_came_after_the_checkpoint(files, tmp_path):
+    killed: list[int] = []
+
+    def kill(source):
+        if len(source.steps("pair")) >= 6 and not killed:
+            killed.append(int((tmp_path / "rank-1").read_text()))
+            os.kill(killed[0], signal.SIGKILL)
+        return False
+
+    config = {"steps": 14, "sleep": 0.3, "here": str(tmp_path)}
+    pair = order("pair", "announce", config, workers=2, folder=str(tmp_path / "pair"))
+    source = FakeSource([pair], stop_when=kill)
+    tune.run(source, files, resources=Ask(workers=2))
+    first, second = source.endings["pair"]
+    assert (first.outcome, first.cause, second.outcome) == (Outcome.LOST, Cause.DIED, Outcome.DONE)
+    assert "the workers of the attempt died" in first.error
+    before, after = files.steps("pair", 1), files.steps("pair", 2)
+    assert 1 < after[0] <= before[-1] + 1, "from its checkpoint"
+    assert after == list(range(after[0], 15))
     assert all_cpus_come_back()
 
 

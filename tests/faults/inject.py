@@ -1,6 +1,6 @@
 """Injects faults at random moments into many small runs, and checks that nothing is lost, done twice, or different.
 
-    python tests/faults/inject.py [--rounds 15] [--first 0] [--seed 0] [--only WORDS]
+    python tests/faults/inject.py [--rounds 15] [--first 0] [--seed 0] [--only WORDS] [--ray]
 
 Every round makes a run of its own, disturbs it once or more, lets it come to its end by `assay resume`, and compares it
 with a run that nobody disturbed. Prints a table for docs/faults.md; exits 1 if there is a loss.
@@ -23,7 +23,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent), str(ROOT / "tests" / "cluster")]
 
 _USED = (  # by every driver: imported once, for all the forks
     *("optuna", "pandas", "pyarrow.parquet", "torch", "sweeps.cli", "sweeps.run", "sweeps.show", "sweeps.tensorboard"),
@@ -99,10 +99,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first round, to go on with more of them")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--only", default="", help="kinds whose name holds this")
+    parser.add_argument("--ray", action="store_true", help="the kinds that need Ray, a minute a round, not the others")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     import local
+    import onray
     from study import Place, found
 
     for module in _USED:
@@ -113,7 +115,7 @@ def main() -> None:
     local.LONGEST_S = time.monotonic() - began
     undisturbed, began, rows = found(whole.run), time.monotonic(), []
     rounds = range(options.first, options.first + options.rounds)
-    for name, kind in local.KINDS.items():
+    for name, kind in (onray if options.ray else local).KINDS.items():
         if options.only in name:
             rows.append(injected(name, kind, rounds, options.seed, folder, undisturbed))
     print(f"\n{table(rows)}\n\nseed {options.seed}, {time.monotonic() - began:.0f} s")  # noqa: T201

@@ -18,29 +18,56 @@ from analysis.frames import load
 
 STEPS = 4
 
-TRAINABLE = f"""
+_ALONE = f"""
+def train(config, trial):
+    first = trial.restored["step"] + 1 if trial.restored else 1
+    for step in range(first, {STEPS} + 1):
+        pause()
+        yield report(config["a"], config["lr"], trial, step)
+"""
+
+_STACKED = f"""
+from dataclasses import dataclass
+from trainables.api import PerMember
+
+@dataclass(frozen=True)
+class Config:
+    a: PerMember[int] = 1
+    lr: PerMember[float] = 0.1
+
+def train(configs: list[Config], trials):
+    at = [trial.restored["step"] if trial.restored else 0 for trial in trials]
+    while going := [n for n, trial in enumerate(trials) if trial.wanted and at[n] < {STEPS}]:
+        pause()
+        reports = {{}}
+        for n in going:
+            at[n] += 1
+            reports[n] = report(configs[n].a, configs[n].lr, trials[n], at[n])
+            if at[n] == {STEPS}:
+                trials[n].finish()
+        yield reports
+"""
+
+_COMMON = """
 import json, os, time
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
-def train(config, trial):
-    first = trial.restored["step"] + 1 if trial.restored else 1
-    for step in range(first, {STEPS} + 1):
-        time.sleep(float((HERE / "pause").read_text()))
-        trial.checkpoint(lambda step=step: {{"step": step}})
-        noise = trial.streams.numpy(f"noise {{step}}").normal()
-        loss = (config["lr"] - 0.1 * config["a"]) ** 2 + 0.01 * noise / step
-        yield {{"step": step, "loss": misfortune(trial, step, loss)}}
+def pause():
+    time.sleep(float((HERE / "pause").read_text()))
+
+def report(a, lr, trial, step):
+    trial.checkpoint(lambda: {"step": step})
+    noise = trial.streams.numpy(f"noise {step}").normal()
+    return {"step": step, "loss": misfortune(trial, step, (lr - 0.1 * a) ** 2 + 0.01 * noise / step)}
 
 def misfortune(trial, step, loss):
     \"\"\"What has to happen once, to whoever gets to this step first.\"\"\"
-    with (HERE / "steps").open("a") as file:
-        file.write(f"{{trial.id}} {{step}}\\\\n")
     for event in HERE.glob("event-*"):
         what = json.loads(event.read_text())
         if step == what["step"] and what.get("trial", trial.id) == trial.id:
-            event.rename(HERE / f"was-{{event.name}}")
+            event.rename(HERE / f"was-{event.name}")
             exec(what["code"])
             return eval(what.get("loss", "loss"))
     return loss
@@ -55,6 +82,7 @@ nuisance: {lr: {low: 0.01, high: 1.0, log: true}}
 objective: {minimize: loss}
 search: {sampler: random, points: 4}
 seeds: {tune: 1, confirm: 2}
+resources: {retries: 50}
 """
 
 
@@ -64,15 +92,19 @@ Curves = dict[tuple[str, int], float]
 
 @dataclass
 class Place:
-    """A folder with the sweep, its trainable, and its only run."""
+    """A folder with the sweep, its trainable, which may be one that stacks trials, and its only run."""
 
     folder: Path
     pause_s: float = 0.004
     extra: list[str] = field(default_factory=lambda: ["--inline"])
+    stacked: bool = False
 
     def __post_init__(self) -> None:
+        self.write()
+
+    def write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "bowl.py").write_text(TRAINABLE)
+        (self.folder / "bowl.py").write_text(_COMMON + (_STACKED if self.stacked else _ALONE))
         (self.folder / "bowl.yaml").write_text(SWEEP)
         (self.folder / "pause").write_text(str(self.pause_s))
 
