@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-_KNOCK_S = 2.0
+_KNOCK_S = 5.0
 _PATIENCE_S = 30.0  # half of Ray's own; a head that keeps its state elsewhere may come back
 
 

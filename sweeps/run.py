@@ -314,7 +314,7 @@ def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options, sizes: S
     from cluster import shared, tune  # which takes its time, too
 
     up()
-    shared.check(run, sweep.resources)
+    shared.check(run.resolve(), sweep.resources)
     tune.run(
         driver,
         open_sinks,

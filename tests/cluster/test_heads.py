@@ -37,7 +37,7 @@ def values(run) -> dict[str, dict[str, float]]:
 
 def test_who_answers_again_is_not_gone(monkeypatch):
     monkeypatch.setattr(heads, "_KNOCK_S", 0.01)
-    monkeypatch.setattr(heads, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(heads, "_PATIENCE_S", 2.0)
     said: queue.Queue[str] = queue.Queue()
     with socket.create_server(("127.0.0.1", 0)) as head:
         address = f"127.0.0.1:{head.getsockname()[1]}"
@@ -56,7 +56,7 @@ def test_a_head_that_is_killed_is_one_line_and_the_run_goes_on_in_another_cluste
     user = User(tmp_path)
     user.bowl(fixed="{slow: 1}")
     user.write("bowl.py", TRAINABLE)
-    with unjoined({"num_cpus": 2}) as first:
+    with unjoined({}, {"num_cpus": 2}) as first:  # and the default folder of runs, which is a relative path
         address = first.address
         driver = user.start("run", "bowl.yaml", "--address", address)
         until(lambda: user.runs and decisions(user.run, "done"))

@@ -57,7 +57,7 @@ def machine_lost(place: Place, rng: random.Random) -> int:
         while driver.poll() is None and faults < MOST - 1:
             time.sleep(rng.uniform(1.0, 6.0))
             if driver.poll() is None:
-                cluster.kill(rng.choice(cluster.cluster.worker_nodes))
+                cluster.kill(rng.choice(sorted(cluster.cluster.worker_nodes, key=lambda node: node.node_id)))
                 faults += 1
                 cluster.add(num_cpus=1)
     return faults
