@@ -32,11 +32,10 @@ def test_what_a_node_can_have_instead(mark):
 @pytest.mark.cluster
 def test_nodes_without_the_folder_are_named_before_anything_starts(tmp_path, monkeypatch):
     """``/proc/self/cwd`` is another folder in every process, as a local disk is on every machine."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir("/")  # where the nodes are
     monkeypatch.setattr(shared, "_PATIENCE_S", 240)  # of a test, on a machine that may be busy
     (tmp_path / "runs").mkdir()
     with machines({"num_cpus": 1}, {"num_cpus": 2}):
-        os.chdir("/")  # where the nodes are
         shared.check(tmp_path / "runs", Ask())
         os.chdir(tmp_path)
         with pytest.raises(shared.FolderError) as error:

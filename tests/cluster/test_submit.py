@@ -248,5 +248,5 @@ def test_uploads_end_where_we_say(cluster, tmp_path, monkeypatch):
 
 def test_a_run_that_is_not_there_cannot_come_home(cluster, tmp_path):
     with pytest.raises(SubmitError, match=r"cannot be brought home: /nowhere/demo/1: no such run"):
-        cluster.fetch("/nowhere/demo/1", tmp_path, environment(tmp_path))
+        submit.fetch(cluster, "/nowhere/demo/1", tmp_path, environment(tmp_path))
     assert list(tmp_path.iterdir()) == []
