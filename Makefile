@@ -13,7 +13,7 @@ test: .venv/installed
 	$(BIN)/pytest
 
 test-cluster: .venv/installed
-	$(BIN)/pytest -m cluster
+	$(BIN)/pytest -m 'cluster and not slow'
 
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow --numprocesses 0

@@ -32,6 +32,7 @@ def test_what_hangs_is_killed_and_goes_on(files, tmp_path):
     assert source.outcomes("pulse") == source.outcomes("count") == [Outcome.DONE]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_one_that_hangs_in_a_cohort_is_found_out(files, tmp_path):
     def given(n):

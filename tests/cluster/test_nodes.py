@@ -69,6 +69,7 @@ def test_nodes_that_join_get_trials_and_those_of_a_node_that_leaves_go_on_elsewh
     ]
 
 
+@pytest.mark.slow
 def test_what_each_process_takes_is_found_on_the_right_node(files):
     nodes = (
         {"num_cpus": 2, "memory": 1_000_000_000, "resources": {"slot": 1}},
@@ -93,6 +94,7 @@ def test_what_each_process_takes_is_found_on_the_right_node(files):
     assert len(set.union(*homes.values())) == 3
 
 
+@pytest.mark.slow
 def test_an_attempt_that_is_given_a_larger_share_of_a_gpu_gets_it(files):
     """Of one GPU: two quarters at a time, and the half that follows them in processes of its own."""
     shares = {"a": 0.25, "b": 0.25, "c": 0.5, "d": 0.25}
@@ -102,6 +104,7 @@ def test_an_attempt_that_is_given_a_larger_share_of_a_gpu_gets_it(files):
     assert {name: source.reports[name][0].metrics["gpus"] for name in shares} == shares
 
 
+@pytest.mark.slow
 def test_data_come_to_each_node_once(files, tmp_path):
     """Two nodes with a disk of their own, two processes on each: one is built, each node gets one copy."""
     if not Path("/dev/shm").is_dir():

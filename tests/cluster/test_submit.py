@@ -133,6 +133,7 @@ def files_with(text: str, folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_a_stopped_job_loses_nothing_and_goes_on_when_it_is_submitted_again(person, cluster, tmp_path):
     code, said = person.submit("--name", "first", "--detach")
     assert code == 0, said
