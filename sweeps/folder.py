@@ -62,9 +62,9 @@ def find(name: str, runs: Path) -> Path:
     for folder in [storage.folder_of(name)] if "://" in name else [Path(name), runs / name]:
         storage.look(folder)
         if (folder / LOCK_FILE).exists():
-            return _without_links(folder)
+            return without_links(folder)
         if latest := max(_runs_in(folder), key=_age, default=None):
-            return _without_links(latest)
+            return without_links(latest)
     known = [str(run.relative_to(runs)) for run in all_runs(runs)]
     near = nearest(name, [*known, *(run.partition("/")[0] for run in known)])
     raise RunError(
@@ -72,7 +72,7 @@ def find(name: str, runs: Path) -> Path:
     )
 
 
-def _without_links(run: Path) -> Path:
+def without_links(run: Path) -> Path:
     """The run folder, which may come from a stranger: what is written into it must not land anywhere else."""
     for folder in (run / part for part in _WRITTEN if (run / part).is_dir()):
         with os.scandir(folder) as entries:

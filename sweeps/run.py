@@ -85,7 +85,7 @@ def named(resolved: Resolved, runs: Path, name: str, world: World | None = None)
     if (run / LOCK_FILE).read_text(encoding="utf-8") != resolve.dump(resolved):
         hint = f"--into {run} runs into it what it lacks, another --name begins anew"
         raise RunError(f"--name: {run} was made from another version of this sweep; {hint}")
-    return run
+    return folder.without_links(run)
 
 
 def _replace_sweep(run: Path, resolved: Resolved) -> None:

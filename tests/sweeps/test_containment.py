@@ -100,6 +100,16 @@ def test_a_run_folder_with_a_link_that_leads_elsewhere_is_refused(user, tmp_path
     assert before == (everything(victim.parent), victim.is_file() and victim.read_bytes())
 
 
+def test_a_named_run_with_such_a_link_is_refused_as_well(user, tmp_path_factory):
+    user.bowl()
+    again = ("run", "bowl.yaml", "--inline", "--name", "base")
+    assert user.assay(*again).code == 0
+    (user.run / "ledger" / "more.jsonl").symlink_to(tmp_path_factory.mktemp("victim") / "file")
+    said = user.assay(*again)
+    assert said.code == 2
+    assert "a link leads out of the run folder" in said.err
+
+
 # --- code ------------------------------------------------------------------------------------------------------------
 
 FORBIDDEN = {
