@@ -7,13 +7,13 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cluster.session import token_file
+from cluster.session import kept_variables, token_file
 
 POLL_S = 1.0
 RUN = "assay-run"  # the key of a job's metadata under which its run is named
@@ -143,7 +143,8 @@ def _client(address: str) -> Any:
 
     for chatty in ("_private.runtime_env", "dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk"):
         logging.getLogger(f"ray.{chatty}").setLevel(logging.ERROR)
-    with _environment({"RAY_API_SERVER_ADDRESS": address}):  # or else RAY_ADDRESS would win over ``address``
+    with kept_variables("RAY_API_SERVER_ADDRESS"):
+        os.environ["RAY_API_SERVER_ADDRESS"] = address  # or else RAY_ADDRESS would win over ``address``
         return JobSubmissionClient(address, headers=_authorization())
 
 
@@ -153,19 +154,6 @@ def _authorization() -> dict[str, str]:
         return {}
     token = os.environ[where] if where == "RAY_AUTH_TOKEN" else Path(where).read_text(encoding="utf-8")
     return {"Authorization": f"Bearer {token.strip()}"}
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
 
 
 def _about_token(error: str) -> str:

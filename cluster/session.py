@@ -50,7 +50,9 @@ def session(address: str | None = None, num_cpus: int | None = None, *, dashboar
         yield
         return
     target = address or os.environ.get("RAY_ADDRESS")
-    with _environment(_QUIET):
+    with kept_variables(*_QUIET, "RAY_AUTH_MODE"):
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
         _join(_checked(target)) if target else _start(num_cpus, dashboard)
         try:
             with watched(ray.get_runtime_context().gcs_address):
@@ -214,12 +216,9 @@ def _default_token_file() -> Path:
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set what is not set, and put everything back, also what the code inside has set of RAY_AUTH_MODE."""
-    names = {*values, "RAY_AUTH_MODE"}
+def kept_variables(*names: str) -> Iterator[None]:
+    """Put these variables of the environment back at the end, also where Ray has set them."""
     before = {name: os.environ.get(name) for name in names}
-    for name, value in values.items():
-        os.environ.setdefault(name, value)
     try:
         yield
     finally:

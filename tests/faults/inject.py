@@ -23,7 +23,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent), str(ROOT / "tests" / "cluster")]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent), *(str(ROOT / "tests" / room) for room in ("cluster", "sweeps"))]
 
 _USED = (  # by every driver: imported once, for all the forks
     *("optuna", "pandas", "pyarrow.parquet", "torch", "sweeps.cli", "sweeps.run", "sweeps.show", "sweeps.tensorboard"),

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from study import STEPS, Place, decisions, moments
+from prompt import decisions
+from study import STEPS, Place, moments
 
 LONGEST_S = 1.2  # about what a run takes
 LEFT = 130  # exit code of a driver that was asked to leave

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
+from prompt import decisions
+
 from analysis import records
 from analysis.frames import load
 
@@ -184,10 +186,6 @@ def found(run: Path) -> Found:
     table = load(run).reports
     rows = zip(table["trial"], table["step"], table["value"], strict=True)
     return Found(done, {(trial, step): value for trial, step, value in rows})
-
-
-def decisions(run: Path, *kinds: str) -> list[records.Record]:
-    return [r for r in records.read_decisions(run).records if not kinds or r["kind"] in kinds]
 
 
 def wrongs(run: Path, undisturbed: Found, excused: int = 0) -> list[str]:

@@ -124,7 +124,8 @@ def in_one_line(text: str) -> str:
 
 
 def decisions(run: Path, *kinds: str) -> list[records.Record]:
-    return [r for r in records.read_decisions(run).records if r["kind"] in kinds]
+    """Those of these kinds, or all."""
+    return [r for r in records.read_decisions(run).records if not kinds or r["kind"] in kinds]
 
 
 def started(run: Path) -> Counter[str]:
