@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
 from annotated_types import Gt, Lt
 
@@ -45,10 +45,12 @@ class Examples:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the arrays, their shapes and the given split."""
+        import numpy as np
+
         digest = hashlib.sha256()
         for name, array in (("inputs", self.inputs), ("labels", self.labels), *sorted(self.given.items())):
             digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
-            digest.update(array.tobytes())
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
@@ -57,6 +59,15 @@ class DataConfig(Protocol):
 
     def load(self) -> Examples:
         """Read or make the examples: always the same ones for the same config."""
+        ...
+
+
+@runtime_checkable
+class Slow(DataConfig, Protocol):
+    """One that takes long to read, so that it is read once on a machine (see ``shelf.py``)."""
+
+    def version(self) -> str:
+        """Another text whenever ``load`` might read something else; found without reading the data."""
         ...
 
 
@@ -79,4 +90,8 @@ class Split:
 @lru_cache(maxsize=2)
 def load(config: DataConfig) -> Examples:
     """The examples of ``config``, kept for the next trial of this process."""
-    return config.load()
+    if not isinstance(config, Slow):
+        return config.load()
+    from trainables.data import shelf
+
+    return shelf.shared(config)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from annotated_types import MinLen
 
 from trainables.api import PositiveInt
 from trainables.data import Examples
+from trainables.data.files import state_of
 from trainables.data.pixels import stack
 
 if TYPE_CHECKING:
@@ -53,6 +55,14 @@ class Config:
         inputs = np.concatenate([self._inputs(split) for split in splits.values()])
         labels, classes = self._labels(splits)
         return Examples(inputs, labels, classes, {key: rows[key] for key in rows if key != "train"})
+
+    def version(self) -> str:
+        folder = Path(self.path).expanduser()
+        if folder.is_dir():
+            return state_of(path for path in sorted(folder.rglob("*")) if path.is_file())
+        if self.revision and re.fullmatch(r"[0-9a-f]{40}", self.revision):
+            return self.revision
+        return " ".join(f"{name} {split._fingerprint}" for name, split in self._splits().items())
 
     def _splits(self) -> dict[str, Any]:
         """The splits that are there, by what they are for."""

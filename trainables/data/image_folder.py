@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from trainables.api import PositiveInt
 from trainables.data import Examples
+from trainables.data.files import state_of
 from trainables.data.pixels import stack
 
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ class Config:
     def load(self) -> Examples:
         import numpy as np
 
+        files = self._files()
+        labels = np.repeat(np.arange(len(files)), [len(found) for found in files.values()])
+        pictures = (_open(file) for found in files.values() for file in found)
+        return Examples(stack(pictures, self.size, self.greyscale), labels, tuple(files))
+
+    def version(self) -> str:
+        return state_of(file for found in self._files().values() for file in found)
+
+    def _files(self) -> dict[str, list[Path]]:
+        """The images of each class."""
         folder = Path(self.path).expanduser()
         if not folder.is_dir():
             raise ValueError(f"data image_folder: path: no such folder: {folder}")
@@ -36,9 +47,7 @@ class Config:
         files = {name: found for name, found in files.items() if found}
         if not files:
             raise ValueError(f"data image_folder: {folder}: no images; expected <class>/<image>, {' '.join(SUFFIXES)}")
-        labels = np.repeat(np.arange(len(files)), [len(found) for found in files.values()])
-        pictures = (_open(file) for found in files.values() for file in found)
-        return Examples(stack(pictures, self.size, self.greyscale), labels, tuple(files))
+        return files
 
 
 def _images(folder: Path) -> Iterator[Path]:
