@@ -65,8 +65,10 @@ def read_plain(data: bytes) -> pa.Table | None:
     if not data:
         return SCHEMA.empty_table()
     try:
+        if not data.isascii():
+            data.decode()  # Arrow would take names that are no text
         read = pj.read_json(pa.BufferReader(data), **_HOW)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, UnicodeDecodeError):
         return None
     if not _is_whole(read, data.count(b"\n")):
         return None

@@ -240,13 +240,15 @@ HEAD = '{"v":1,"kind":"report","time":1.0,"trial":"t","attempt":1,"step":'
         (HEAD + '2,"metrics":{"m":"low"}}', "damaged record: report: metrics is "),
         (HEAD + '2,"metrics":null}', "damaged record: report: metrics is "),
         (HEAD + "2}", "damaged record: report: metrics is "),
+        (HEAD + '2,"metrics":{"m":1},"\udcff":1}', "damaged record"),  # a byte that is no text
+        (HEAD + '2,"metrics":{"\udcff":1}}', "damaged record"),
     ],
 )
 def test_damage_among_a_thousand_good_lines_is_found(tmp_path, line, message):
     folder = Folder(tmp_path, lock({}))
     path = folder.path / "ledger/reports-0.jsonl"
     good = [HEAD + f'{step},"metrics":{{"m":0.5}}}}' for step in range(1000)]
-    path.write_text("\n".join([*good[:700], line, *good[700:], ""]))
+    path.write_text("\n".join([*good[:700], line, *good[700:], ""]), "utf-8", errors="surrogateescape")
     with pytest.raises(LedgerError, match=message) as caught:
         load_folder(tmp_path)
     assert "reports-0.jsonl:701: " in str(caught.value)

@@ -99,7 +99,7 @@ def _begin() -> None:
 def main() -> int:
     asked = _arguments()
     names = [asked.target] if asked.target else list(CHUNKS)
-    began, read_so_far, findings = time.monotonic(), dict.fromkeys(names, 0), []
+    began, read_so_far, findings = time.monotonic(), dict.fromkeys(names, 0), 0
     with ProcessPoolExecutor(asked.processes, initializer=_begin) as pool:
         work = _chunks(names, asked.first, asked.inputs)
         running: dict[Future[list[Finding]], tuple[str, range]] = {}
@@ -113,11 +113,11 @@ def main() -> int:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name, numbers = running.pop(future)
                 read_so_far[name] += len(numbers)
-                findings += _found(future, name, numbers)
+                for finding in _found(future, name, numbers):
+                    findings += 1
+                    print(f"\n--- {finding.target} {finding.number}\n{finding.trace}", flush=True)  # noqa: T201
             print(f"\r{time.monotonic() - began:6.0f} s  {_told(read_so_far)}", end="", flush=True)  # noqa: T201
-    print()  # noqa: T201
-    for finding in findings:
-        print(f"--- {finding.target} {finding.number}\n{finding.trace}")  # noqa: T201
+    print(f"\n{findings} findings")  # noqa: T201
     return int(bool(findings))
 
 
