@@ -8,9 +8,18 @@ from scipy import stats
 
 from trainables.config import Component
 from trainables.training import draws
-from trainables.training.augmentations import beta, cutmix, cutout, mixup, shift_and_flip
+from trainables.training.augmentations import (
+    HiddenAugmentationConfig,
+    beta,
+    cutmix,
+    cutout,
+    manifold_mixup,
+    mixup,
+    shift_and_flip,
+)
 
 AUGMENTATIONS = Component("trainables.training.augmentations")
+OWN = {"manifold_mixup": {"last": 0}}  # at the inputs, which is what is looked at
 IMAGES_ONLY = ("cutmix", "cutout", "shift_and_flip")
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.rand(512, 2, 8, 8, generator=GENERATOR) + 1  # nothing is 0
@@ -21,14 +30,21 @@ def draw(seed=0, first_row=0):
     return draws.Draw(draws.key_of(seed, "augmentation"), torch.tensor(3), first_row)
 
 
+def component(name):
+    return AUGMENTATIONS.config(name)(**OWN.get(name, {}))
+
+
 def apply(config, inputs=IMAGES, targets=TARGETS, seed=0):
-    return config.apply(inputs, targets, draw(seed))
+    if not isinstance(config, HiddenAugmentationConfig):
+        return config.apply(inputs, targets, draw(seed))
+    change, targets = config.within(inputs, targets, draw(seed), config.last + 1)
+    return change(0, inputs), targets
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS.names())
 def test_shapes_stay_and_targets_stay_probabilities(name):
     for shape in ((16, 1, 8, 8), (3, 3, 9, 14), *(() if name in IMAGES_ONLY else ((16, 30),))):
-        inputs, targets = apply(AUGMENTATIONS.config(name)(), torch.rand(shape), TARGETS[: shape[0]])
+        inputs, targets = apply(component(name), torch.rand(shape), TARGETS[: shape[0]])
         assert (inputs.shape, inputs.dtype) == (shape, torch.float32)
         assert targets.dtype == torch.float32
         torch.testing.assert_close(targets.sum(1), torch.ones(shape[0]))
@@ -37,7 +53,7 @@ def test_shapes_stay_and_targets_stay_probabilities(name):
 
 @pytest.mark.parametrize("name", AUGMENTATIONS.names())
 def test_those_that_do_not_mix_take_classes_and_leave_them(name):
-    config = AUGMENTATIONS.config(name)()
+    config = component(name)
     if not config.mixes:
         labels = torch.arange(512) % 4
         assert apply(config, targets=labels)[1] is labels
@@ -45,7 +61,7 @@ def test_those_that_do_not_mix_take_classes_and_leave_them(name):
 
 @pytest.mark.parametrize("name", AUGMENTATIONS.names())
 def test_every_seed_draws_its_own(name):
-    config = AUGMENTATIONS.config(name)()
+    config = component(name)
     first, again, other = (apply(config, seed=seed)[0] for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert name == "identity" or not torch.equal(first, other)
@@ -59,8 +75,8 @@ def test_what_is_no_image_is_refused(name):
 
 @pytest.mark.parametrize(
     "config",
-    [mixup.Config(alpha=0.0), cutmix.Config(alpha=0.0), cutmix.Config(probability=0.0), cutout.Config(side=0.0),
-     shift_and_flip.Config(shift=0.0, flip=0.0)],
+    [mixup.Config(alpha=0.0), manifold_mixup.Config(alpha=0.0, last=0), cutmix.Config(alpha=0.0),
+     cutmix.Config(probability=0.0), cutout.Config(side=0.0), shift_and_flip.Config(shift=0.0, flip=0.0)],
 )  # fmt: skip
 def test_at_strength_0_nothing_happens(config):
     inputs, targets = apply(config)
@@ -83,6 +99,45 @@ def test_mixup_mixes_inputs_and_targets_alike():
     torch.testing.assert_close(inputs, targets)
     assert 0.2 < (targets.amax(1) < 0.999).float().mean() < 0.9  # a quarter meets its own class
     assert targets.sum(0).div(512).sub(0.25).abs().max() < 0.03
+
+
+LAYERS = [IMAGES, torch.rand(512, 7, generator=GENERATOR), torch.rand(512, 3, 2, generator=GENERATOR)]
+
+
+def at_each_layer(config, seed):
+    """Which layers are changed, and into what."""
+    change, targets = config.within(IMAGES, TARGETS, draw(seed), len(LAYERS))
+    made = [change(number, values) for number, values in enumerate(LAYERS)]
+    return {n: new for n, (new, old) in enumerate(zip(made, LAYERS, strict=True)) if not torch.equal(new, old)}, targets
+
+
+def test_manifold_mixup_at_the_inputs_is_mixup_to_the_bit():
+    for alpha in (0.3, 2.0):
+        ours, plain = apply(manifold_mixup.Config(alpha=alpha, last=0)), apply(mixup.Config(alpha=alpha))
+        assert all(torch.equal(*pair) for pair in zip(ours, plain, strict=True))
+
+
+def test_manifold_mixup_changes_one_layer_of_its_set_and_each_as_often():
+    """By the same shares and partners at whatever layer."""
+    seen = [at_each_layer(manifold_mixup.Config(), seed) for seed in range(300)]
+    assert all(len(changed) == 1 for changed, _ in seen)
+    counts = [sum(n in changed for changed, _ in seen) for n in range(3)]
+    assert stats.chisquare(counts).pvalue > 1e-3
+    later = [at_each_layer(manifold_mixup.Config(first=1), seed)[0] for seed in range(20)]
+    assert {n for changed in later for n in changed} == {1, 2}
+    (layer, values), targets = next(iter(seen[0][0].items())), seen[0][1]
+    whole, by_layer = apply(mixup.Config(alpha=2.0)), apply(mixup.Config(alpha=2.0), LAYERS[layer])
+    assert torch.equal(targets, whole[1])
+    assert torch.equal(values, by_layer[0])
+
+
+def test_manifold_mixup_needs_the_layers_that_it_names():
+    with pytest.raises(ValueError, match="manifold_mixup: got last 3, expected at most 2"):
+        manifold_mixup.Config(last=3).within(IMAGES, TARGETS, draw(), 3)
+    with pytest.raises(ValueError, match="expected a network that is a sequence of parts"):
+        manifold_mixup.Config(last=0).within(IMAGES, TARGETS, draw(), 0)
+    with pytest.raises(ValueError, match="first 3 must be at most last 2"):
+        manifold_mixup.Config(first=3)
 
 
 def test_cutmix_pastes_a_rectangle_and_mixes_targets_by_its_area():

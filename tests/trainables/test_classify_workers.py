@@ -29,6 +29,13 @@ SETTINGS = {
         "batch_size": 575,
         "epochs": 2,
     },
+    "passes": {
+        "loss": {"name": "elr"},
+        "regulariser": {"name": "r_drop"},
+        "model": {"name": "mlp", "dropout": 0.2},
+        "batch_size": 575,
+        "epochs": 2,
+    },
     "noise": {"augmentation": {"name": "noise", "deviation": 0.5}, "clip_norm": 0.5, "batch_size": 575, "epochs": 2},
 }
 # Each worker normalises by its own rows, so that two do not end where one does. One batch leaves a worker a lone row.

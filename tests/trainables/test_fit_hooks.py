@@ -19,6 +19,7 @@ from trainables.supervised.classify import _fit, _parts
 from trainables.training.averages import ema, swa
 from trainables.training.layers import Dropout, initialised
 from trainables.training.perturbations import amp, asam, sam
+from trainables.training.regularisers import r_drop
 from trainables.training.stacking import Layout
 
 ROW = torch.tensor([3.0, -4.0, 0.5, 2.0, 1.0, -1.0], dtype=torch.float64)
@@ -256,6 +257,33 @@ def test_a_penalty_adds_its_gradient_to_that_of_the_loss():
     signs = {name: part.sign() * (part.ndim > 2) for name, part in fit.stack.layout.split(begun).items()}
     expected = decayed.stack.parameters - 0.1 * 0.05 * fit.stack.layout.join(list(signs.values()))
     torch.testing.assert_close(fit.stack.parameters, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"loss": "elr", "augmentation": "mixup", "label_smoothing": 0.1}])
+def test_two_passes_without_dropout_are_one_to_the_bit(settings):
+    plain, _ = fitted(range(2), **settings)
+    twice, _ = fitted(range(2), regulariser={"name": "r_drop", "strength": 3.0}, **settings)
+    for fit in (plain, twice):
+        fit.run_epoch()
+    for number in range(2):
+        for one, other in zip(flat(plain.state(number)), flat(twice.state(number)), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_two_passes_drop_other_units_and_are_pulled_together():
+    """The penalty on the training examples, after training with and without it."""
+    distances = []
+    for strength in (0.0, 1.0):
+        model, penalty = {"name": "mlp", "dropout": 0.5}, {"name": "r_drop", "strength": strength}
+        fit, part = fitted(model=model, regulariser=penalty, optimizer={"name": "adam", "lr": 0.01})
+        for _ in range(3):
+            fit.run_epoch()
+        assert fit.state(0)["network"]["buffers"]["3.calls"] == 2 * 3 * fit.steps_per_epoch
+        network = fit.recipe.model.build(IMAGE, CLASSES, torch.Generator())
+        network.load_state_dict(fit.state(0)["network"]["parameters"], strict=False)
+        passes = torch.cat([network(part.chunk(0, 64)[0]) for _ in range(2)])
+        distances.append(r_drop.Config().penalty({}, passes, part.labels[0]).item())
+    assert distances[1] < 0.8 * distances[0]
 
 
 @pytest.mark.parametrize("batch_size", [64, 1000])

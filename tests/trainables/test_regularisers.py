@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainables.config import Component
-from trainables.training.regularisers import confidence, decoupling, l1, none, orthogonal, spectral, z_loss
+from trainables.training.regularisers import confidence, decoupling, l1, none, orthogonal, r_drop, spectral, z_loss
 
 REGULARISERS = Component("trainables.training.regularisers")
 GENERATOR = torch.Generator().manual_seed(0)
@@ -87,3 +87,17 @@ def test_penalties_of_logits_have_their_closed_forms():
 def test_the_confidence_penalty_does_not_ask_for_the_height_of_the_logits():
     shifted = penalty(confidence.Config(), logits=LOGITS + 7)
     torch.testing.assert_close(shifted, penalty(confidence.Config()))
+
+
+def test_r_drop_is_the_mean_of_both_divergences_between_the_passes():
+    first, second = LOGITS.log_softmax(1).chunk(2)
+    both = [torch.nn.functional.kl_div(*pair, log_target=True, reduction="batchmean")
+            for pair in ((first, second), (second, first))]  # fmt: skip
+    assert penalty(r_drop.Config(strength=0.3)).item() == pytest.approx(0.3 * sum(both).item() / 2)
+
+
+def test_passes_that_say_the_same_cost_nothing_and_have_no_gradient():
+    logits = torch.cat([LOGITS, LOGITS]).requires_grad_()
+    value = penalty(r_drop.Config(), logits=logits)
+    assert value == 0
+    assert not torch.autograd.grad(value, logits)[0].any()

@@ -30,11 +30,10 @@ class NextToken(Fit[Config]):
     def _loss(self, size: int, first_row: int) -> Callable[..., Float[Tensor, ""]]:  # noqa: ARG002
         def loss(network: nn.Module, values: Any, inputs: Tensor, labels: Tensor, *_own: Any) -> Tensor:
             config = self.configs.bind(values)
-            with self._precision():
-                logits = network(inputs)
-            logits, targets = logits.float().flatten(0, 1), following(inputs, labels).flatten()
+            logits, targets = self._passed(network, inputs, following(inputs, labels))
+            logits, targets = logits.flatten(0, 1), targets.flatten()
             assert not isinstance(config.loss, RememberingLossConfig), "its config refuses them"
-            mean = config.loss.of(logits, targets).sum() / (size * inputs.shape[1])
+            mean = config.loss.of(logits, targets).sum() / (size * inputs.shape[1] * self.passes)
             penalty = config.regulariser.penalty(dict(network.named_parameters()), logits, targets)
             return mean + penalty * (len(labels) / size)
 

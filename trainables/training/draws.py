@@ -68,6 +68,10 @@ class Draw:
         """From the standard normal distribution, one for each element of ``like``."""
         return normal(self._next_key(), self._counter, like.shape, self._first_row * like.shape[1:].numel())
 
+    def one(self) -> Float[Tensor, ""]:
+        """From [0, 1), the same for all workers."""
+        return uniform(self._next_key(), self._counter, ())
+
     def permutation(self, count: int) -> Int[Tensor, " count"]:
         """The numbers below ``count`` in random order."""
         return permutation(self._next_key(), self._counter, count)

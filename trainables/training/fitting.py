@@ -17,8 +17,10 @@ from torch import Tensor, distributed, nn
 from torch.utils._pytree import tree_map
 
 from trainables.training import draws
+from trainables.training.augmentations import HiddenAugmentationConfig
 from trainables.training.averages import none as last_weights
 from trainables.training.examples import Batch, StackedPart
+from trainables.training.hidden import num_layers, through
 from trainables.training.initialising import initialise
 from trainables.training.layers import Dropout, give_streams, scale_weights
 from trainables.training.losses import RememberingLossConfig, probabilities
@@ -26,7 +28,7 @@ from trainables.training.members import Configs, Path
 from trainables.training.recipe import Recipe
 from trainables.training.recording import Recorded
 from trainables.training.regularisers import none as unregularised
-from trainables.training.stacking import Stack, Tensors, each
+from trainables.training.stacking import Network, Stack, Tensors, each
 
 R = TypeVar("R", bound=Recipe)
 
@@ -177,16 +179,26 @@ class Fit(Generic[R]):
         def loss(network: nn.Module, values: Any, inputs: Tensor, labels: Tensor, *own: Any) -> Tensor:
             (key, step, memory), config = own, self.configs.bind(values)
             targets = smoothed(labels, config.label_smoothing, self.train.num_classes) if self._mixes else labels
-            inputs, targets = config.augmentation.apply(inputs, targets, draws.Draw(key, step, first_row))
-            with self._precision():
-                logits = network(inputs)
-            mean = _losses(config.loss, logits.float(), targets, memory).sum() / size
+            seen, inputs, targets = _augmented(config, network, inputs, targets, draws.Draw(key, step, first_row))
+            logits, targets = self._passed(seen, inputs, targets)
+            mean = _losses(config.loss, logits, targets, memory, self.passes).sum() / (size * self.passes)
             if not self._penalises or not len(labels):
                 return mean
-            penalty = config.regulariser.penalty(dict(network.named_parameters()), logits.float(), targets)
+            penalty = config.regulariser.penalty(dict(network.named_parameters()), logits, targets)
             return mean + penalty * (len(labels) / size)  # the shares of all workers add up to one
 
         return loss
+
+    @property
+    def passes(self) -> int:
+        """How often a batch goes through the network in a step."""
+        return self.recipe.regulariser.passes
+
+    def _passed(self, network: Network, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and targets of all passes, one below the other."""
+        with self._precision():
+            logits = [network(inputs).float() for _ in range(self.passes)]
+        return (logits[0], targets) if self.passes == 1 else (torch.cat(logits), torch.cat([targets] * self.passes))
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.recipe.precision == "float32":
@@ -296,12 +308,26 @@ def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
     return network(inputs)
 
 
-def _losses(loss: Any, logits: Tensor, targets: Tensor, memory: Mapping[str, Tensor]) -> Float[Tensor, " batch"]:
-    """Of each example. A loss that remembers changes the memory."""
+def _augmented(
+    config: Recipe, network: nn.Module, inputs: Tensor, targets: Tensor, draw: draws.Draw
+) -> tuple[Network, Tensor, Tensor]:
+    """The network, inputs and targets of a training step."""
+    if not isinstance(config.augmentation, HiddenAugmentationConfig):
+        return network, *config.augmentation.apply(inputs, targets, draw)
+    change, targets = config.augmentation.within(inputs, targets, draw, num_layers(network))
+    return partial(through, network, change=change), inputs, targets
+
+
+def _losses(
+    loss: Any, logits: Tensor, targets: Tensor, memory: Mapping[str, Tensor], passes: int
+) -> Float[Tensor, " rows"]:
+    """Of each example in each pass. A loss that remembers changes the memory, to the mean of all passes."""
     if not memory:
         return loss.of(logits, targets)
-    losses, remembered = loss.recall(logits, targets, memory["memory"])
-    memory["memory"].copy_(remembered)
+    losses, remembered = loss.recall(logits, targets, memory["memory"].repeat(passes, 1))
+    memory["memory"].copy_(
+        remembered if passes == 1 else remembered.unflatten(0, (passes, len(memory["memory"]))).mean(0)
+    )
     return losses
 
 

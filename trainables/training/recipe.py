@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from trainables.api import Fraction, NonNegative, PerMember, Positive, PositiveInt
 from trainables.config import Component
-from trainables.training.augmentations import AugmentationConfig, identity
+from trainables.training.augmentations import AugmentationConfig, HiddenAugmentationConfig, identity
 from trainables.training.averages import AverageConfig
 from trainables.training.averages import none as last_weights
 from trainables.training.initialisations import InitialisationConfig, kaiming
@@ -34,9 +34,9 @@ class Recipe:
         default_factory=cross_entropy.Config
     )
     """What is minimised."""
-    augmentation: Annotated[AugmentationConfig, Component("trainables.training.augmentations")] = field(
-        default_factory=identity.Config
-    )
+    augmentation: Annotated[
+        AugmentationConfig | HiddenAugmentationConfig, Component("trainables.training.augmentations")
+    ] = field(default_factory=identity.Config)
     """What each training batch goes through."""
     regulariser: Annotated[RegulariserConfig, Component("trainables.training.regularisers")] = field(
         default_factory=unregularised.Config

@@ -1,19 +1,20 @@
 """What training batches go through, one file each: ``augmentation: {name: noise, deviation: 0.1}`` picks ``noise.py``.
 
-A component module has a ``Config`` that satisfies ``AugmentationConfig``. It imports torch where it computes, so that
-checking a sweep stays quick. Its methods are written for one member of a cohort: fields marked ``PerMember`` are then
-tensors, and random numbers come from ``trainables.training.draws``.
+A component module has a ``Config`` that satisfies ``AugmentationConfig`` or ``HiddenAugmentationConfig``. It imports
+torch where it computes, so that checking a sweep stays quick. Its methods are written for one member of a cohort:
+fields marked ``PerMember`` are then tensors, and random numbers come from ``trainables.training.draws``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from trainables.training.draws import Draw
+    from trainables.training.hidden import Change
     from trainables.training.losses import Targets
 
 
@@ -30,6 +31,24 @@ class AugmentationConfig(Protocol):
         ...
 
 
+@runtime_checkable
+class HiddenAugmentationConfig(Protocol):
+    """What an augmentation component's ``Config`` can do that changes layers (``trainables.training.hidden``)."""
+
+    mixes: ClassVar[bool]
+    """Whether it mixes targets. They are then the probabilities of all classes."""
+
+    def within(
+        self, inputs: Float[Tensor, "batch ..."], targets: Targets, draw: Draw, num_layers: int
+    ) -> tuple[Change, Targets]:
+        """What changes the layers of a network that has so many, from the inputs on, and the targets.
+
+        Raises:
+            ValueError: the network has too few.
+        """
+        ...
+
+
 def beta(draw: Draw, alpha: float | Tensor, like: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
     """Draws from the symmetric beta distribution of ``alpha``, one for each row; 1 if ``alpha`` is 0.
 
@@ -43,6 +62,14 @@ def beta(draw: Draw, alpha: float | Tensor, like: Float[Tensor, " rows"]) -> Flo
     cosine = torch.cos(2 * torch.pi * draw.uniform(like).double())
     sine = cosine * (1 - share).sqrt() / (share + cosine**2 * (1 - share)).sqrt()
     return torch.where(power > 0, (1 + sine) / 2, 1.0).to(like.dtype)
+
+
+def blended(
+    values: Float[Tensor, "batch ..."], share: Float[Tensor, " batch"], other: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch ..."]:
+    """A share of each row, and the rest from the row ``other``."""
+    wide = share.view(-1, *[1] * (values.ndim - 1)).to(values.dtype)
+    return wide * values + (1 - wide) * values[other]
 
 
 def sides(name: str, inputs: Float[Tensor, "batch ..."]) -> tuple[int, int]:

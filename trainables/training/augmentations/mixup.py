@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from trainables.api import NonNegative, PerMember
-from trainables.training.augmentations import beta
+from trainables.training.augmentations import beta, blended
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,8 +26,5 @@ class Config:
     """Of the beta distribution that shares are drawn from. Small: mostly one of the two; 0: no mixing."""
 
     def apply(self, inputs: Tensor, targets: Targets, draw: Draw) -> tuple[Tensor, Targets]:
-        share = beta(draw, self.alpha, inputs.flatten(1)[:, 0])
-        other = draw.permutation(len(inputs))
-        wide = share.view(-1, *[1] * (inputs.ndim - 1))
-        mixed = wide * inputs + (1 - wide) * inputs[other]
-        return mixed, share[:, None] * targets + (1 - share[:, None]) * targets[other]
+        share, other = beta(draw, self.alpha, inputs.flatten(1)[:, 0]), draw.permutation(len(inputs))
+        return blended(inputs, share, other), blended(targets, share, other)

@@ -8,7 +8,7 @@ tensors.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 class RegulariserConfig(Protocol):
     """What a regulariser component's ``Config`` can do."""
+
+    passes: ClassVar[int]
+    """How often a batch goes through the network in a step, each time with dropout of its own. Logits and targets are
+    those of all passes, one below the other; the loss is their mean."""
 
     def penalty(
         self, parameters: Parameters, logits: Float[Tensor, "batch classes"], targets: Targets

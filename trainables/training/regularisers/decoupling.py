@@ -6,7 +6,7 @@ Source: Pezeshki et al., 2021, arXiv:2011.09468, eq. 17.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trainables.api import NonNegative, PerMember
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
+    passes: ClassVar[int] = 1
     strength: PerMember[NonNegative] = 0.01
     """What half the mean squared logit is multiplied by."""
 

@@ -6,7 +6,7 @@ Source: Tibshirani, 1996, doi:10.1111/j.2517-6161.1996.tb02080.x, for linear mod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trainables.api import NonNegative, PerMember
 from trainables.training.regularisers import matrices
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
+    passes: ClassVar[int] = 1
     strength: PerMember[NonNegative] = 1e-4
     """What the sum is multiplied by."""
 

@@ -6,7 +6,7 @@ Source: Bansal et al., 2018, arXiv:1810.09102, eq. 3, and the "double" of it for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trainables.api import NonNegative, PerMember
 from trainables.training.regularisers import matrices
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
+    passes: ClassVar[int] = 1
     strength: PerMember[NonNegative] = 1e-3
     """What the sum over all layers is multiplied by."""
 

@@ -7,7 +7,7 @@ step, at the longest row, and has more rounds instead.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trainables.api import NonNegative, PerMember, PositiveInt
 from trainables.training.regularisers import matrices
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
+    passes: ClassVar[int] = 1
     strength: PerMember[NonNegative] = 0.01
     """What the penalty is multiplied by."""
     rounds: PositiveInt = 10

@@ -6,7 +6,7 @@ Source: Chowdhery et al., 2022, arXiv:2204.02311, sec. 5.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trainables.api import NonNegative, PerMember
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
+    passes: ClassVar[int] = 1
     strength: PerMember[NonNegative] = 1e-4
     """What the mean squared logarithm is multiplied by."""
 
