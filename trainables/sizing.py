@@ -15,7 +15,7 @@ from trainables.endings import is_out_of_memory
 from trainables.member import Context
 
 SMALLEST = 8  # that is worth a trial run; fewer are stacked as they are
-_GAIN = 1.1  # in steps per second, below which a double size is not worth its memory
+_GAIN = 1.05  # in steps per second, below which a double size is not worth its memory
 _MEMORY = 0.8  # share of the memory that a cohort may take
 _WARM_UP, _STEPS, _LONG_ENOUGH_S = 2, 5, 0.1
 _BUDGET_S = 6.0

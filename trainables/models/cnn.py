@@ -35,7 +35,7 @@ class Config:
         from torch import nn
 
         from trainables.training.convolution import AdaptiveAvgPool2d
-        from trainables.training.layers import Dropout, initialised
+        from trainables.training.layers import Dropout, Linear, initialised
 
         if len(shape) != 3 or min(shape[1:]) < 8:
             expected = "images (channels, height, width) of at least 8 x 8 pixels"
@@ -45,7 +45,7 @@ class Config:
         def layers() -> nn.Sequential:
             pairs = enumerate(zip([shape[0], *widths], widths, strict=False))
             blocks = [self._block(*pair, pools=min(shape[1:]) >> number >= 4) for number, pair in pairs]
-            head = [Dropout(self.dropout), nn.Linear(4 * widths[-1], num_classes)]
+            head = [Dropout(self.dropout), Linear(4 * widths[-1], num_classes)]
             return nn.Sequential(
                 *(part for block in blocks for part in block), AdaptiveAvgPool2d(2), nn.Flatten(), *head
             )

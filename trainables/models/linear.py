@@ -15,6 +15,6 @@ class Config:
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
-        from trainables.training.layers import initialised
+        from trainables.training.layers import Linear, initialised
 
-        return initialised(lambda: nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), num_classes)), init)
+        return initialised(lambda: nn.Sequential(nn.Flatten(), Linear(math.prod(shape), num_classes)), init)

@@ -34,7 +34,7 @@ class Config:
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
-        from trainables.training.layers import initialised
+        from trainables.training.layers import Linear, initialised
         from trainables.training.patches import Patches
         from trainables.training.sequences import Pool
 
@@ -42,8 +42,8 @@ class Config:
 
         def layers() -> nn.Sequential:
             blocks = [part for _ in range(self.depth) for part in self._block(patches.count)]
-            head = [nn.LayerNorm(self.width), Pool(last=False), nn.Linear(self.width, num_classes)]
-            return nn.Sequential(patches, nn.Linear(patches.size, self.width), *blocks, *head)
+            head = [nn.LayerNorm(self.width), Pool(last=False), Linear(self.width, num_classes)]
+            return nn.Sequential(patches, Linear(patches.size, self.width), *blocks, *head)
 
         return initialised(layers, init)
 

@@ -44,14 +44,14 @@ class Config:
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
-        from trainables.training.layers import initialised
+        from trainables.training.layers import Linear, initialised
         from trainables.training.sequences import Tokens
 
         def layers() -> nn.Sequential:
             read = [Tokens(self.vocabulary, self.embedding)] if self.vocabulary else []
             inputs = math.prod(shape) * (self.embedding if self.vocabulary else 1)
             later = chain.from_iterable(self._hidden(self.width) for _ in range(self.depth - 1))
-            return nn.Sequential(*read, nn.Flatten(), *self._layer(inputs), *later, nn.Linear(self.width, num_classes))
+            return nn.Sequential(*read, nn.Flatten(), *self._layer(inputs), *later, Linear(self.width, num_classes))
 
         return initialised(layers, init, gain_of(self.activation))
 
@@ -64,10 +64,10 @@ class Config:
     def _layer(self, inputs: int) -> list[nn.Module]:
         from torch import nn
 
-        from trainables.training.layers import BatchNorm1d, Dropout
+        from trainables.training.layers import BatchNorm1d, Dropout, Linear
 
         biased = self.normalisation != "batch"  # which would take a bias away again
         units = self.width // outputs_of(self.activation)
         norms = {"none": [], "layer": [nn.LayerNorm(units)], "batch": [BatchNorm1d(units)]}
-        linear = nn.Linear(inputs, units, bias=biased)
+        linear = Linear(inputs, units, bias=biased)
         return [linear, *norms[self.normalisation], activation_layer(self.activation), Dropout(self.dropout)]

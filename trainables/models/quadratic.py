@@ -26,12 +26,12 @@ class Config:
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
-        from trainables.training.layers import Square, initialised
+        from trainables.training.layers import Linear, Square, initialised
 
         widths = [math.prod(shape), *[self.width] * self.depth]
 
         def layers() -> nn.Sequential:
-            hidden = [part for n, m in pairwise(widths) for part in (nn.Linear(n, m), Square())]
-            return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], num_classes))
+            hidden = [part for n, m in pairwise(widths) for part in (Linear(n, m), Square())]
+            return nn.Sequential(nn.Flatten(), *hidden, Linear(widths[-1], num_classes))
 
         return initialised(layers, init, "linear")

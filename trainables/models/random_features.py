@@ -26,7 +26,7 @@ class Config:
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn, randn
 
-        from trainables.training.layers import Fixed, initialised
+        from trainables.training.layers import Fixed, Linear, initialised
 
         inputs = math.prod(shape)
         deviation = math.sqrt(2 / (inputs * self.width))  # the features' share of it: relu(a z) = a relu(z)
@@ -36,6 +36,6 @@ class Config:
 
         def layers() -> nn.Sequential:
             features = [nn.Flatten(), Fixed(inputs, self.width, drawn), nn.ReLU()]
-            return nn.Sequential(*features, nn.Linear(self.width, num_classes))
+            return nn.Sequential(*features, Linear(self.width, num_classes))
 
         return initialised(layers, init)

@@ -36,7 +36,7 @@ class Config:
         from torch import nn
 
         from trainables.training.convolution import AdaptiveAvgPool2d
-        from trainables.training.layers import initialised
+        from trainables.training.layers import Linear, initialised
 
         if len(shape) != 3 or min(shape[1:]) < 8:
             expected = "images (channels, height, width) of at least 8 x 8 pixels"
@@ -44,7 +44,7 @@ class Config:
 
         def layers() -> nn.Sequential:
             parts = [part for number in range(self.stages * self.blocks) for part in self._block(number)]
-            head = [AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.width * 2 ** (self.stages - 1), num_classes)]
+            head = [AdaptiveAvgPool2d(1), nn.Flatten(), Linear(self.width * 2 ** (self.stages - 1), num_classes)]
             return nn.Sequential(*self._stem(shape), *parts, *head)
 
         return initialised(layers, init)

@@ -58,7 +58,7 @@ class Config:
     def _build(self, shape: tuple[int, ...], num_classes: int, init: Generator, pool: list[nn.Module]) -> nn.Module:
         from torch import nn
 
-        from trainables.training.layers import initialised
+        from trainables.training.layers import Linear, initialised
         from trainables.training.sequences import Positions
 
         length = shape[-2] if len(shape) == 3 else shape[0]
@@ -66,17 +66,16 @@ class Config:
         def layers() -> nn.Sequential:
             read = [*self._reader(shape), Positions(length, self.width)]
             blocks = [part for _ in range(self.depth) for part in self._block()]
-            return nn.Sequential(*read, *blocks, nn.LayerNorm(self.width), *pool, nn.Linear(self.width, num_classes))
+            return nn.Sequential(*read, *blocks, nn.LayerNorm(self.width), *pool, Linear(self.width, num_classes))
 
         return initialised(layers, init)
 
     def _reader(self, shape: tuple[int, ...]) -> list[nn.Module]:
-        from torch import nn
-
+        from trainables.training.layers import Linear
         from trainables.training.sequences import Tokens, Values
 
         if not self.vocabulary:
-            return [Values(), nn.Linear(math.prod(shape) // (shape[-2] if len(shape) == 3 else shape[0]), self.width)]
+            return [Values(), Linear(math.prod(shape) // (shape[-2] if len(shape) == 3 else shape[0]), self.width)]
         if len(shape) != 1:
             raise ValueError(f"model transformer: got inputs of shape {shape}, expected (length,) with a vocabulary")
         return [Tokens(self.vocabulary, self.width)]

@@ -29,14 +29,12 @@ class Config:
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
-        from trainables.training.layers import Fixed, initialised
+        from trainables.training.layers import Fixed, Linear, initialised
 
         def layers() -> nn.Sequential:
-            hidden = nn.Linear(math.prod(shape), self.width, bias=self.bias)
+            hidden = Linear(math.prod(shape), self.width, bias=self.bias)
             trained = self.head == "trained"
-            head = (
-                nn.Linear(self.width, num_classes, bias=self.bias) if trained else Fixed(self.width, num_classes, signs)
-            )
+            head = Linear(self.width, num_classes, bias=self.bias) if trained else Fixed(self.width, num_classes, signs)
             return nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), head)
 
         return initialised(layers, init)

@@ -39,16 +39,16 @@ class Config:
     def build(self, shape: tuple[int, ...], num_classes: int, init: Generator) -> nn.Module:
         from torch import nn
 
-        from trainables.training.layers import initialised
+        from trainables.training.layers import Linear, initialised
         from trainables.training.patches import Patches
         from trainables.training.sequences import Pool, Positions
 
         patches = Patches.of(shape, self.patch, "vit")
 
         def layers() -> nn.Sequential:
-            read = [patches, nn.Linear(patches.size, self.width), Positions(patches.count, self.width)]
+            read = [patches, Linear(patches.size, self.width), Positions(patches.count, self.width)]
             blocks = [part for _ in range(self.depth) for part in self._block()]
-            head = [nn.LayerNorm(self.width), Pool(last=False), nn.Linear(self.width, num_classes)]
+            head = [nn.LayerNorm(self.width), Pool(last=False), Linear(self.width, num_classes)]
             return nn.Sequential(*read, *blocks, *head)
 
         return initialised(layers, init)

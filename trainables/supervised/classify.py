@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from trainables.api import Diverged, Metrics, PositiveInt, Reports, Trial
 from trainables.config import Component
-from trainables.data import DataConfig, Examples, Split, digits, load
+from trainables.data import DataConfig, Split, digits, load
 from trainables.models import ModelConfig, mlp
 from trainables.training.recipe import Recipe
 
@@ -85,35 +85,10 @@ def steps(config: Config) -> int:
 
 def begin(configs: Sequence[Config], trials: Sequence[Trial]) -> tuple[Fit[Config], dict[str, StackedPart]]:
     """The fit of a cohort, at its start or where earlier attempts have left its members, and the parts of the data."""
-    parts = _parts(configs, trials, load(configs[0].data))
-    return _fit(configs, trials, parts["train"]), parts
+    from trainables.training import beginning
 
-
-def _parts(configs: Sequence[Config], trials: Sequence[Trial], examples: Examples) -> dict[str, StackedPart]:
-    from trainables.training.examples import place
-    from trainables.training.partition import partition
-
-    for trial in trials:
-        trial.note("data", examples.digest)
-    pairs = zip(configs, trials, strict=True)
-    parts = [partition(examples, config.split, trial.streams.numpy("data")) for config, trial in pairs]
-    return place(examples, parts, trials[0].device)
-
-
-def _fit(configs: Sequence[Config], trials: Sequence[Trial], train: StackedPart) -> Fit[Config]:
-    from trainables.training.fitting import Fit
-
-    shape = tuple(train.inputs.shape[1:])
-    networks = [
-        config.model.build(shape, train.num_classes, trial.streams.torch("init"))
-        for config, trial in zip(configs, trials, strict=True)
-    ]
-    worker = (trials[0].rank, trials[0].world_size)
-    fit = Fit(configs, networks, train, [trial.seed for trial in trials], device=trials[0].device, worker=worker)
-    for number, trial in enumerate(trials):
-        if trial.restored:
-            fit.load_state(number, trial.restored["fit"])
-    return fit
+    parts = beginning.parts(configs, trials)
+    return beginning.begin(configs, configs, trials, parts["train"]), parts
 
 
 def _advance(fit: Fit[Config], config: Config, trial: Trial) -> dict[str, list[float]]:

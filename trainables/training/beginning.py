@@ -10,7 +10,7 @@ from trainables.data import DataConfig, Split, load
 from trainables.models import ModelConfig
 from trainables.training.examples import StackedPart, place
 from trainables.training.fitting import Fit
-from trainables.training.partition import partition
+from trainables.training.partition import of_seed
 from trainables.training.recipe import Recipe
 
 
@@ -36,7 +36,7 @@ def parts(configs: Sequence[Task], trials: Sequence[Trial]) -> dict[str, Stacked
     for trial in trials:
         trial.note("data", examples.digest)
     pairs = zip(configs, trials, strict=True)
-    divided = [partition(examples, config.split, trial.streams.numpy("data")) for config, trial in pairs]
+    divided = [of_seed(examples, config.split, trial.seed) for config, trial in pairs]
     return place(examples, divided, trials[0].device)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from trainables.data import Examples, Split
-from trainables.seeding import stream_seed
+from trainables.seeding import Streams, stream_seed
 
 PARTS = ("train", "validation", "test")
 
@@ -24,6 +25,12 @@ class Part:
 
     def inputs(self, examples: Examples) -> Float[np.ndarray, "examples ..."]:
         return (examples.inputs[self.rows] - self.shift) / self.scale
+
+
+@lru_cache(maxsize=16)
+def of_seed(examples: Examples, split: Split, seed: int) -> dict[str, Part]:
+    """The parts of a trial with this seed, kept for others that differ in something else."""
+    return partition(examples, split, Streams(seed).numpy("data"))
 
 
 def partition(examples: Examples, split: Split, rng: np.random.Generator) -> dict[str, Part]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.training.layers import Dropout, Residual
+from trainables.training.layers import Dropout, Linear, Residual
 
 Sequences = Float[Tensor, "batch length width"]
 
@@ -80,11 +80,11 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, *, causal: bool = False, qk_norm: bool = False) -> None:
         super().__init__()
         self.heads = heads
-        self.project = nn.Linear(width, 3 * width, bias=False)
+        self.project = Linear(width, 3 * width, bias=False)
         norms = [nn.LayerNorm(width // heads, bias=False) if qk_norm else nn.Identity() for _ in range(2)]
         self.query_norm, self.key_norm = norms
         self.scores = Scores(causal=causal)
-        self.merge = nn.Linear(width, width)
+        self.merge = Linear(width, width)
 
     def draw(self, stream: torch.Generator) -> None:
         for layer in (self.project, self.merge):  # nothing rectifies what they are given
@@ -117,7 +117,7 @@ class Transposed(nn.Sequential):
 
 def perceptron(width: int, hidden: int, dropout: float) -> list[nn.Module]:
     """Two linear layers with GELU between them."""
-    return [nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width), Dropout(dropout)]
+    return [Linear(width, hidden), nn.GELU(), Linear(hidden, width), Dropout(dropout)]
 
 
 def transformer_block(attention: Attention, width: int, hidden: int, dropout: float) -> list[nn.Module]:
