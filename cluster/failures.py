@@ -96,10 +96,12 @@ def backoff_s(trial: str, losses: int) -> float:
     return min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(losses - 1, 30)) * jitter
 
 
+UNSEEN = "does not see the run folder"  # what a process says on a node that gets no trials as soon as that is known
+
 _SIGNS = (
     (Cause.MEMORY, ("NODE_OUT_OF_MEMORY", "running low on memory", "MemoryError", "OutOfMemoryError")),
     (Cause.PREEMPTED, ("preempt", "receives a SIGTERM", "received SIGTERM", "terminated expectedly")),
-    (Cause.NODE, ("node has died", "node was terminated", "NodeDiedError", "is temporarily unavailable")),
+    (Cause.NODE, ("node has died", "node was terminated", "NodeDiedError", "is temporarily unavailable", UNSEEN)),
     (Cause.STORAGE, ("[Errno 28]", "[Errno 30]", "[Errno 122]", "[Errno 5]", "[Errno 116]")),  # full, read-only, ...
 )
 

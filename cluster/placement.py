@@ -59,6 +59,11 @@ class Resources(Protocol):
         """Resources that the machines of this cluster were given names for."""
         ...
 
+    @property
+    def heartbeat_s(self) -> float | None:
+        """How long it may neither report nor pulse before it is killed; None: for ever."""
+        ...
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -70,6 +75,7 @@ class Ask:
     memory: int | None = None
     accelerator: str | None = None
     custom: Mapping[str, float] = field(default_factory=dict)
+    heartbeat_s: float | None = None
 
 
 def bundle(resources: Resources) -> Bundle:

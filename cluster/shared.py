@@ -6,6 +6,7 @@ Processes write their reports there. On a node that sees another folder of that 
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +50,24 @@ def check(folder: Path, resources: Resources) -> None:
 def _ask(nodes: list[dict[str, Any]], mark: Path, token: str) -> dict[str, str]:
     """What is wrong, by node."""
     import ray
+
+    asked = {_asked(node, mark, token): name_of(node) for node in nodes}
+    ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
+    said = {asked[answer]: _answer(answer) for answer in ready}
+    return {name: what for name, what in said.items() if what}
+
+
+def _asked(node: dict[str, Any], mark: Path, token: str) -> Any:
+    import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    asked = {}
-    for node in nodes:
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        task: Any = ray.remote(num_cpus=0, max_retries=0)(look)
-        asked[task.options(scheduling_strategy=there).remote(str(mark), token)] = node
-    ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
-    names = {answer: f"{asked[answer]['NodeManagerHostname']} {asked[answer]['NodeID'][:6]}" for answer in ready}
-    said = {names[answer]: _answer(answer) for answer in ready}
-    return {name: what for name, what in said.items() if what}
+    there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    task: Any = ray.remote(num_cpus=0, max_retries=0)(look)
+    return task.options(scheduling_strategy=there).remote(str(mark), token)
+
+
+def name_of(node: dict[str, Any]) -> str:
+    return f"{node['NodeManagerHostname']} {node['NodeID'][:6]}"
 
 
 def _answer(answer: Any) -> str:
@@ -71,6 +79,26 @@ def _answer(answer: Any) -> str:
         return ray.get(answer)
     except RayError:
         return ""
+
+
+class Question:
+    """Asks one node, without waiting."""
+
+    def __init__(self, folder: Path, node: dict[str, Any]) -> None:
+        token = secrets.token_hex(16)
+        self._mark, self._until = folder / f".assay-{token[:8]}", time.monotonic() + _PATIENCE_S
+        self._mark.write_text(token, encoding="utf-8")
+        self._asked = _asked(node, self._mark, token)
+
+    def answer(self) -> str | None:
+        """What is wrong; empty if nothing is; None as long as the node may still answer."""
+        import ray
+
+        ready, _ = ray.wait([self._asked], timeout=0)
+        if not ready and time.monotonic() < self._until:
+            return None
+        self._mark.unlink(missing_ok=True)
+        return _answer(self._asked) if ready else ""
 
 
 def look(mark: str, token: str) -> str:

@@ -69,6 +69,7 @@ class GroupTrial(Trainable):
                     num_workers=order.workers,
                     use_gpu=order.gpus > 0,
                     resources_per_worker=dict(self._work.takes),
+                    label_selector=dict(self._work.where) or None,
                 ),
                 run_config=RunConfig(
                     name=f"{order.trial}-{order.attempt}",

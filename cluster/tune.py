@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from ray.tune.search import Searcher
 from cluster import placement
 from cluster.capacity import Capacity
 from cluster.guard import Guard
+from cluster.newcomers import Newcomers
 from cluster.placement import Resources, Sizes
 from cluster.solo import SoloTrial
 from cluster.traffic import Traffic
@@ -57,7 +58,7 @@ def run(
     autoscale: bool = False,
     sizes: Sizes | None = None,
     say: Callable[[str], None] = lambda _: None,
-    heartbeat_s: float | None = None,
+    folder: Path | None = None,
 ) -> None:
     """Run what ``source`` gives out until it has no more, or is stopping. Ray has to be up.
 
@@ -69,23 +70,24 @@ def run(
         autoscale: let trials wait for nodes that the cluster may add.
         sizes: how many trials a process may stack; one if None.
         say: told when nodes come and go.
-        heartbeat_s: how long a process may neither report nor pulse before it is killed; for ever if None.
+        folder: of the run; a node that joins and does not see it gets no trials.
 
     Raises:
         PlacementError: if not one trial fits. Whatever the source raises is raised, too.
     """
-    capacity = Capacity(resources, max_concurrent, autoscale=autoscale, say=say)
+    newcomers = Newcomers(folder, say)
+    capacity = Capacity(resources, max_concurrent, autoscale=autoscale, say=say, look=newcomers.look)
     traffic = Traffic(source, open_sink, sizes or Sizes(1), takes=placement.bundle(resources), sharing=capacity.now)
-    guard = Guard(heartbeat_s)
+    guard = Guard(resources.heartbeat_s)
     with tempfile.TemporaryDirectory(prefix="assay-tune-") as storage, _quietly(), contextlib.closing(guard):
         tune.run(
             _process(resources),
             name="assay",
             storage_path=storage,
-            search_alg=_Search(traffic, capacity, guard),
-            scheduler=_Schedule(traffic, guard, placement.bundle(resources).get("GPU")),
+            search_alg=_Search(traffic, capacity, newcomers, guard),
+            scheduler=_Schedule(traffic, guard),
             callbacks=[_Starts(traffic, guard)],
-            resources_per_trial=_bundle(resources),
+            resources_per_trial=_request(placement.bundle(resources), {}, workers=resources.workers),
             num_samples=-1,
             reuse_actors=resources.workers == 0,
             max_failures=0,
@@ -105,11 +107,12 @@ def _process(resources: Resources) -> type[Trainable]:
     return GroupTrial
 
 
-def _bundle(resources: Resources) -> PlacementGroupFactory:
+def _request(takes: Mapping[str, float], where: Mapping[str, str], *, workers: int) -> PlacementGroupFactory:
     """What the Tune actor takes. The workers of a group are placed by Ray Train; an empty bundle would be refused."""
-    if resources.workers:
-        return PlacementGroupFactory([{"CPU": 0, "memory": 2**20}])
-    return PlacementGroupFactory([dict(placement.bundle(resources))])
+    bundle: dict[str, float] = {"CPU": 0, "memory": 2**20} if workers else dict(takes)
+    if where:
+        return PlacementGroupFactory([bundle], bundle_label_selector=[dict(where)])
+    return PlacementGroupFactory([bundle])
 
 
 def _name(trial: Trial) -> str:
@@ -119,9 +122,9 @@ def _name(trial: Trial) -> str:
 class _Search(Searcher):
     """Tune's view of where trials come from."""
 
-    def __init__(self, traffic: Traffic, capacity: Capacity, guard: Guard) -> None:
+    def __init__(self, traffic: Traffic, capacity: Capacity, newcomers: Newcomers, guard: Guard) -> None:
         super().__init__()
-        self._traffic, self._capacity, self._guard = traffic, capacity, guard
+        self._traffic, self._capacity, self._newcomers, self._guard = traffic, capacity, newcomers, guard
         self._processes: set[str] = set()  # that run, or wait for a place
 
     def suggest(self, trial_id: str) -> Any:
@@ -132,7 +135,7 @@ class _Search(Searcher):
         if isinstance(work, Idle):
             return Searcher.FINISHED if work is Idle.FINISHED else None
         self._processes.add(trial_id)
-        return {"work": replace(work, heart=self._guard.heart(trial_id))}
+        return {"work": replace(work, heart=self._guard.heart(trial_id), where=self._newcomers.where)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The schedule has told the source already."""
@@ -148,17 +151,18 @@ class _Search(Searcher):
 class _Schedule(FIFOScheduler):
     """Tune's view of what becomes of a running trial."""
 
-    def __init__(self, traffic: Traffic, guard: Guard, gpus: float | None) -> None:
+    def __init__(self, traffic: Traffic, guard: Guard) -> None:
         super().__init__()
-        self._traffic, self._guard, self._gpus = traffic, guard, gpus
+        self._traffic, self._guard = traffic, guard
         self._stop_began: float | None = None
         self._killed: set[str] = set()
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial that had too little memory of a GPU takes a larger share of one."""
+        """A trial that had too little memory of a GPU takes a larger share of one, and some nodes may have none."""
         work: Work = trial.config["work"]
-        if work.takes.get("GPU") != self._gpus and not work.orders[0].workers:
-            trial.update_resources(PlacementGroupFactory([dict(work.takes)]))
+        request = _request(work.takes, work.where, workers=work.orders[0].workers)
+        if request != trial.placement_group_factory:
+            trial.update_resources(request)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         batch: Batch = result["batch"]

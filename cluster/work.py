@@ -84,6 +84,7 @@ class Work:
     takes: Mapping[str, float] = field(default_factory=dict)  # what each worker gets, as Ray names it
     size: int | None = None  # of a cohort; None: the process finds out
     heart: Heart | None = None  # None: nobody minds if it hangs
+    where: Mapping[str, str] = field(default_factory=dict)  # which nodes it may be on, as Ray selects them by labels
 
     def __repr__(self) -> str:
         return f"Work({', '.join(order.trial for order in self.orders)})"

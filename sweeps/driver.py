@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from analysis.records import LOCK_FILE
-from cluster.failures import Loss
+from cluster.failures import UNSEEN, Loss
 from cluster.work import Ending, Idle, Report
 from sweeps.disk import Budget, rule
 from sweeps.ledger import LedgerSink, RunError
@@ -65,7 +65,7 @@ class OpenSinks:
 
     def __call__(self, order: Order) -> Sink:
         if not (self.run / LOCK_FILE).exists():  # else the reports would go to a folder that nobody ever reads
-            raise RunError(f"{platform.node()} does not see the run folder {self.run}")
+            raise RunError(f"{platform.node()} {UNSEEN} {self.run}")
         labels = order.labels
         board = Board(
             self.run / "tensorboard" / labels["cell"] / order.trial,

@@ -23,6 +23,7 @@ from sweeps.driver import Driver, OpenSinks, stop_on_signals
 from sweeps.environment import environment
 from sweeps.lease import Lease, Say
 from sweeps.ledger import Ledger, RunError
+from sweeps.pauses import short_pauses
 from sweeps.plan import Plan
 from sweeps.planner import Configs
 from sweeps.progress import CellTotals, Progress
@@ -273,13 +274,14 @@ def _go(
 
 
 def _simulate(sweep: Sweep, trainable: Trainable, driver: Driver, options: Options, virtual: Simulation) -> Facts:
-    return virtual.go(
-        driver,
-        sweep,
-        lambda config: _last_step(trainable, config),
-        stacks=stacks(sweep, trainable),
-        concurrent=options.concurrent or sweep.resources.concurrent,
-    )
+    with short_pauses():
+        return virtual.go(
+            driver,
+            sweep,
+            lambda config: _last_step(trainable, config),
+            stacks=stacks(sweep, trainable),
+            concurrent=options.concurrent or sweep.resources.concurrent,
+        )
 
 
 def cohort_sizes(sweep: Sweep, trainable: Trainable) -> Sizes:
@@ -315,16 +317,17 @@ def _backend(sweep: Sweep, run: Path, driver: Driver, options: Options, sizes: S
 
     up()
     shared.check(run.resolve(), sweep.resources)
-    tune.run(
-        driver,
-        open_sinks,
-        resources=sweep.resources,
-        max_concurrent=options.concurrent or sweep.resources.concurrent,
-        autoscale=options.autoscale,
-        sizes=sizes,
-        say=driver.progress.message,
-        heartbeat_s=sweep.resources.heartbeat_s,
-    )
+    with short_pauses():  # here no trial trains, whose garbage might be large
+        tune.run(
+            driver,
+            open_sinks,
+            resources=sweep.resources,
+            max_concurrent=options.concurrent or sweep.resources.concurrent,
+            autoscale=options.autoscale,
+            sizes=sizes,
+            say=driver.progress.message,
+            folder=run.resolve(),
+        )
 
 
 def _tidy(run: Path) -> None:

@@ -22,7 +22,7 @@ def test_what_hangs_is_killed_and_goes_on(files, tmp_path):
     orders = [order(way, "stall", {"way": way, "mark": str(tmp_path / f"{way}.mark")}) for way in ways]
     orders += [order("pulse", "pulse", {"pulses": 60}), order("count", "count", {"steps": 20, "sleep": 0.3})]
     source = FakeSource(orders)
-    tune.run(source, files, resources=Ask(), heartbeat_s=3)
+    tune.run(source, files, resources=Ask(heartbeat_s=3))
     for way in ways:
         first, second = source.endings[way]
         assert (first.outcome, first.cause, second.outcome) == (Outcome.LOST, Cause.TIMEOUT, Outcome.DONE)
@@ -40,7 +40,7 @@ def test_one_that_hangs_in_a_cohort_is_found_out(files, tmp_path):
         return order(f"t{n}", "stack", {"steps": 3, **bad}, shape="s", seed=n)
 
     source = FakeSource([given(n) for n in range(4)], retries=0)
-    tune.run(source, files, resources=Ask(), sizes=Sizes(4), max_concurrent=1, heartbeat_s=2)
+    tune.run(source, files, resources=Ask(heartbeat_s=2), sizes=Sizes(4), max_concurrent=1)
     assert source.outcomes("t2")[-1] == Outcome.LOST, "FakeSource has no word for given up"
     assert [ending.suspects for ending in source.endings["t2"]] == [4, 2, 1]
     assert all(source.outcomes(f"t{n}")[-1] == Outcome.DONE for n in (0, 1, 3))
