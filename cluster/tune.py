@@ -26,6 +26,7 @@ from ray.tune.search import Searcher
 from cluster import placement
 from cluster.capacity import Capacity
 from cluster.guard import Guard
+from cluster.metrics import Counted
 from cluster.newcomers import Newcomers
 from cluster.placement import Resources, Sizes
 from cluster.solo import SoloTrial
@@ -70,11 +71,13 @@ def run(
         autoscale: let trials wait for nodes that the cluster may add.
         sizes: how many trials a process may stack; one if None.
         say: told when nodes come and go.
-        folder: of the run; a node that joins and does not see it gets no trials.
+        folder: of the run, by which it is told from others; a node that joins and does not see it gets no trials.
 
     Raises:
         PlacementError: if not one trial fits. Whatever the source raises is raised, too.
     """
+    if folder:
+        source = Counted(source, f"{folder.parent.name}/{folder.name}")
     newcomers = Newcomers(folder, say)
     capacity = Capacity(resources, max_concurrent, autoscale=autoscale, say=say, look=newcomers.look)
     traffic = Traffic(source, open_sink, sizes or Sizes(1), takes=placement.bundle(resources), sharing=capacity.now)

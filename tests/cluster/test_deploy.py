@@ -227,11 +227,16 @@ def test_the_lock_file_has_what_the_project_needs_as_it_was_tested_and_hashes_fo
     assert "://" not in LOCK
 
 
-def test_the_dashboard_shows_what_ray_measures():
+def test_the_dashboard_shows_what_ray_and_the_driver_measure():
     from ray.dashboard.modules.metrics import dashboards
 
+    from cluster import metrics
+
     (folder,) = dashboards.__path__
+    own = re.findall(r'(Counter|Gauge)\(\s*"(\w+)"', Path(metrics.__file__).read_text())
+    assert len(own) == 4
     known = set(re.findall(r"\bray_\w+", "".join(path.read_text() for path in Path(folder).glob("*.py"))))
+    known |= {f"ray_{name}{'_total' * (kind == 'Counter')}" for kind, name in own}
     panels = json.loads((DEPLOY / "grafana.json").read_text())["panels"]
     for panel in panels:
         names = set(re.findall(r"\bray_\w+", panel["targets"][0]["expr"]))
