@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.func import functional_call, grad, grad_and_value, vmap
+from torch.func import functional_call, grad_and_value, vmap
 
 from trainables.training import layers
 
@@ -23,7 +23,7 @@ def test_linear_layers_of_a_cohort_are_those_of_torch(bias, shape):
 
 
 def test_gradients_of_linear_layers_of_a_cohort_need_no_turning():
-    def gradient(weight, x):
-        return grad(lambda w: functional_call(layers.Linear(3, 5, bias=False), {"weight": w}, (x,)).sum())(weight)
-
-    assert vmap(gradient)(torch.randn(4, 5, 3), torch.randn(4, 7, 3)).is_contiguous()
+    layer, weights = layers.Linear(3, 5, bias=False), torch.randn(4, 5, 3, requires_grad=True)
+    made = vmap(lambda weight, x: functional_call(layer, {"weight": weight}, (x,)))(weights, torch.randn(4, 7, 3))
+    (gradient,) = torch.autograd.grad(made.square().sum(), weights)
+    assert gradient.is_contiguous()
