@@ -37,7 +37,7 @@ def component(name):
 def apply(config, inputs=IMAGES, targets=TARGETS, seed=0):
     if not isinstance(config, HiddenAugmentationConfig):
         return config.apply(inputs, targets, draw(seed))
-    change, targets = config.within(inputs, targets, draw(seed), config.last + 1)
+    change, targets = config.within(inputs, targets, draw(seed), 1)
     return change(0, inputs), targets
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.config import Component, check
-from trainables.training.optimizers import adam, adamw, anchored, muon, sgd, shampoo
+from trainables.training.optimizers import adam, adamw, anchored, lbfgs, muon, sgd, shampoo
 from trainables.training.schedules import constant, cosine, warmup
 from trainables.training.stacking import Layout
 
@@ -156,6 +156,76 @@ def test_the_inverse_fourth_root_is_one():
     matrix = matrix @ matrix.T
     power = torch.linalg.matrix_power(shampoo.inverse_fourth_root(matrix), 4)
     torch.testing.assert_close(power @ matrix, torch.eye(6).double(), rtol=1e-6, atol=1e-6)
+
+
+# --- L-BFGS -----------------------------------------------------------------------------------------------------------
+
+CURVATURES = torch.logspace(-1, 2, 12, dtype=torch.float64)  # from 0.1 to 100
+
+
+def bowl(config, steps, curvatures=CURVATURES):
+    """The distances from the minimum of a quadratic function, before the first step and after each."""
+    layout, row = Layout(torch.nn.Linear(12, 1, bias=False)), torch.ones(12, dtype=torch.float64)
+    basis = torch.linalg.qr(torch.randn(12, 12, generator=torch.Generator().manual_seed(0)).double())[0]
+    hessian, state, distances = basis * curvatures @ basis.T, config.start(row, layout), [row.norm().item()]
+    for _ in range(steps):
+        row, state = config.update(hessian @ row, row, state, layout)
+        distances.append(row.norm().item())
+    return distances
+
+
+def test_lbfgs_is_at_the_minimum_of_a_quadratic_function_where_gradient_descent_is_far_from_it():
+    best = 2 / (CURVATURES[0] + CURVATURES[-1]).item()  # learning rate of gradient descent
+    quick = bowl(lbfgs.Config(history=20, longest=0.0), 60)
+    assert quick[60] < 1e-5
+    assert bowl(sgd.Config(lr=best, momentum=0.0), 60)[60] > 0.3
+
+
+def test_lbfgs_with_one_curvature_needs_one_pair():
+    """The second step is Newton's."""
+    assert bowl(lbfgs.Config(lr=1.0, longest=0.0), 2, torch.full((12,), 0.3).double())[2] < 1e-12
+
+
+def history(steps, changes):
+    return {"steps": steps, "changes": changes, "weights": 1 / (steps * changes).sum(1)}
+
+
+def test_newton_undoes_the_hessian_along_its_history():
+    """The secant equation: the newest change of the gradient comes from the newest step; with all of them, all do."""
+    generator = torch.Generator().manual_seed(0)
+    steps, root = (torch.randn(6, 6, generator=generator).double() for _ in range(2))
+    hessian = root @ root.T + torch.eye(6)
+    changes = steps @ hessian
+    torch.testing.assert_close(lbfgs.newton(changes[0], history(steps, changes)), steps[0])
+    conjugate = torch.linalg.eigh(hessian).eigenvectors.T.contiguous()
+    changes, gradient = conjugate @ hessian, torch.randn(6, generator=generator).double()
+    made = lbfgs.newton(gradient, history(conjugate, changes))
+    torch.testing.assert_close(made, torch.linalg.solve(hessian, gradient))
+
+
+def test_lbfgs_without_history_is_gradient_descent():
+    """A gradient that is the same everywhere has no curvature, so that no pair is ever kept."""
+    config = lbfgs.Config(lr=0.1, longest=0.0, weight_decay=0.0)
+    assert descend(config, steps=4) == pytest.approx(descend(sgd.Config(lr=0.1, momentum=0.0), steps=4))
+    first, plain = (bowl(config, 1) for config in (lbfgs.Config(lr=0.01, longest=0.0), sgd.Config(lr=0.01)))
+    assert first == pytest.approx(plain)
+
+
+def test_pairs_without_curvature_are_left_out():
+    """Where a function is concave, or flat, the history stays as it was."""
+    row = torch.tensor([1.0, 2.0]).double()
+    begun = lbfgs.Config(history=3).start(row, Layout(torch.nn.Linear(2, 1, bias=False)))
+    kept = lbfgs.remembered(row, 2 * row, begun)
+    assert kept["weights"].tolist() == [0.1, 0, 0]
+    for change in (-row, torch.zeros(2).double(), torch.tensor([2.0, -1.0]).double()):
+        again = lbfgs.remembered(row, change, kept)
+        assert all(torch.equal(again[name], kept[name]) for name in kept)
+    assert torch.equal(lbfgs.remembered(3 * row, row, kept)["steps"], torch.stack([3 * row, row, 0 * row]))
+
+
+def test_lbfgs_takes_no_step_beyond_its_longest():
+    assert descend(lbfgs.Config(lr=100.0, longest=0.25)) == pytest.approx(0.75)
+    assert descend(lbfgs.Config(lr=0.1, longest=0.25)) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("name", SCHEDULES.names())

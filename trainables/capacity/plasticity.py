@@ -4,7 +4,7 @@ Each task is to classify the same examples with their features in another order,
 afresh learns the last task beside it.
 
 Source: Dohare et al., 2024, "Loss of plasticity in deep continual learning", Nature 632, doi:10.1038/s41586-024-07711-7
-(online permuted MNIST).  Differs: remedies act once per task; small tasks at a large learning rate show it sooner.
+(online permuted MNIST).  Differs: small tasks at a large learning rate show it sooner.
 Expect: what the sweep capacity/plasticity found.  Cost: 4 s on one CPU core with the defaults, less in a cohort.
 """
 
@@ -14,6 +14,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Lt
 
 from trainables.api import Diverged, Fraction, Metrics, NonNegative, PerMember, PositiveInt, Reports, Trial
 from trainables.config import Component
@@ -45,7 +47,8 @@ METRICS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remedy:
-    """What is done to the weights between two tasks. What is done in each step belongs to the optimizer."""
+    """What is done to the weights between two tasks, and to single units in each step. What is done to all weights in
+    each step belongs to the optimizer."""
 
     shrink: PerMember[Fraction] = 0.0
     """Share of the weights that is taken away (Ash and Adams, 2020, arXiv:1910.08475, sec. 5)."""
@@ -54,6 +57,13 @@ class Remedy:
     recycle_below: PerMember[NonNegative] = 0.0
     """Units start afresh whose mean size is at most this share of their layer's mean (Sokar et al., 2023,
     arXiv:2302.12902, which has 0.025 and 0.1). 0: none do."""
+    replace: PerMember[Fraction] = 0.0
+    """Share of the mature units of each hidden layer that start afresh in a step, those of least use, one at a time
+    (continual backpropagation: Dohare et al., 2024, who have 1e-6 to 1e-4). 0: none do."""
+    maturity: PerMember[NonNegative] = 100.0
+    """Steps after its start in which a unit is not replaced."""
+    use_decay: PerMember[Annotated[float, Ge(0), Lt(1)]] = 0.99
+    """Of the running mean, over steps, of the use of each unit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +105,7 @@ class Config(Recipe):
     )
     """What is minimised. It must not remember examples."""
     remedy: Remedy = field(default_factory=Remedy)
-    """What is done to the weights between two tasks."""
+    """What keeps the network able to learn."""
     batch_size: PositiveInt = 64
     """Examples in a step."""
     epochs: PositiveInt = 40
@@ -108,8 +118,11 @@ class Config(Recipe):
             raise ValueError("model must be mlp without residuals and vocabulary, so that its units are known")
         if isinstance(self.loss, RememberingLossConfig) and not isinstance(self.loss, Watched):
             raise ValueError("loss must be one that remembers no examples")
-        if self.remedy.recycle_below and self.model.activation == "crelu":
-            raise ValueError("remedy.recycle_below: with crelu two outputs share a unit, which cannot start afresh")
+        for name in ("recycle_below", "replace"):
+            if getattr(self.remedy, name) and self.model.activation == "crelu":
+                raise ValueError(f"remedy.{name}: with crelu two outputs share a unit, which cannot start afresh")
+            if getattr(self.remedy, name) and self.model.normalisation == "batch":
+                raise ValueError(f"remedy.{name}: with batch normalisation units have no bias that could start afresh")
         if self.epochs % self.report_every:
             raise ValueError(f"epochs {self.epochs} must be a multiple of report_every {self.report_every}")
 

@@ -13,13 +13,17 @@ from torch import Tensor, nn
 
 from trainables.api import Metrics, Trial
 from trainables.capacity.plasticity import Config, Watched
+from trainables.capacity.renewal import Standing, chosen, fresh_rows, judged, newcomers, renewed, usual
 from trainables.capacity.units import Activities, activities, dead_share, effective_rank, idle_units, recycled
+from trainables.models import mlp
 from trainables.seeding import stream_seed
 from trainables.training import draws
+from trainables.training.activations import gain
 from trainables.training.beginning import begin, parts
-from trainables.training.examples import StackedPart
+from trainables.training.examples import Batch, StackedPart
 from trainables.training.fitting import Fit
 from trainables.training.members import Configs
+from trainables.training.recording import Recorded
 from trainables.training.stacking import each
 
 
@@ -35,6 +39,9 @@ class Tasks:
         self.fit = begin(self._configs, self._configs, trials, _flat(self._part))
         self._members = Configs(self._configs, trials[0].device)
         self._layers = [name for name, layer in self.fit.stack.named_layers() if isinstance(layer, nn.Linear)]
+        self._keys = torch.stack([draws.key_of(seed, "renewal") for seed in self._seeds]).to(trials[0].device)
+        self._standing = self._begun()
+        self._renewals = Recorded(partial(each, self._renewed))
         self._changes = [bool(c.remedy.shrink or c.remedy.perturb or c.remedy.recycle_below) for c in configs]
 
     def goes_on(self) -> bool:
@@ -44,15 +51,17 @@ class Tasks:
             places = self.fit.places(going)
             self._part = self._part.keep(places)
             self._members.values = {path: value[places] for path, value in self._members.values.items()}
+            self._keys, self._standing = self._keys[places], {n: t[places] for n, t in self._standing.items()}
             self.fit.keep(going, self.fit.train.keep(places))
         return bool(going)
 
     def learn(self) -> None:
-        """One task: remedies, unless it is the first, then one pass over the examples."""
+        """One task: remedies between tasks, unless it is the first, then one pass over the examples."""
         if any(self._changes[number] for number in self.fit.epochs):
             self._mend()
         self.fit.train = self._task()
-        self.fit.run_epoch(self._trials[0].pulse)
+        renews = any(self._configs[number].remedy.replace for number in self.fit.epochs)
+        self.fit.run_epoch(self._trials[0].pulse, *([self._renew] if renews else []))
         for number, right in zip(self.fit.epochs, self._online(self.fit), strict=True):
             self._past[number].append(right)
 
@@ -89,6 +98,34 @@ class Tasks:
         if any(config.remedy.recycle_below for config in self._configs):
             row = layout.join([*recycled(layout.split(row), layout.split(fresh), idle, self._layers).values()])
         return ((1 - remedy.shrink) * row + remedy.perturb * fresh).to(row.dtype)
+
+    # --- units that start afresh in training --------------------------------------------------------------------------
+
+    def _begun(self) -> Standing:
+        """The standing of all members' units, where they begin or where earlier attempts have left them."""
+        new = newcomers(len(self._layers) - 1, self._configs[0].model.width)
+        kept = [trial.restored.get("standing", new) if trial.restored else new for trial in self._trials]
+        return {name: torch.stack([own[name] for own in kept]).to(self._keys.device) for name in new}
+
+    def _renew(self, batch: Batch) -> None:
+        found = self.fit.stack.evaluate(activities, batch.inputs)
+        arguments = (self.fit.stack.parameters, self._standing, found, self._keys, self._members.values)
+        self.fit.stack.parameters, self._standing = self._renewals(*arguments)
+
+    def _renewed(
+        self, row: Tensor, standing: Standing, found: Activities, key: draws.Key, values: Mapping[Any, Tensor]
+    ) -> tuple[Tensor, Standing]:
+        config, layout = self._members.bind(values), self.fit.stack.layout
+        remedy, weights = config.remedy, layout.split(row)
+        standing = judged(standing, found, weights, self._layers, remedy.use_decay)
+        means = usual(standing, remedy.use_decay)
+        taken, after = chosen(standing, remedy.replace, remedy.maturity, remedy.use_decay)
+        assert isinstance(config.model, mlp.Config), "its config refuses others"
+        scale = gain(config.model.activation) * config.init_scale
+        fresh = fresh_rows(key, standing["step"], weights, self._layers, scale)
+        return layout.join([*renewed(weights, taken, means, fresh, self._layers).values()]), after
+
+    # --- what is reported ---------------------------------------------------------------------------------------------
 
     def _activities(self) -> Activities:
         """Of all members, on the examples of the last task."""
@@ -127,7 +164,10 @@ class Tasks:
         return {"step": len(past), **accuracies, **own, "lost": own["accuracy/fresh"] - past[-1]}
 
     def _state(self, number: int) -> dict[str, Any]:
-        return {"fit": self.fit.state(number), "past": list(self._past[number])}
+        place = list(self.fit.epochs).index(number)
+        standing = {name: value[place].clone() for name, value in self._standing.items()}
+        renews = {"standing": standing} if self._configs[number].remedy.replace else {}
+        return {"fit": self.fit.state(number), "past": list(self._past[number]), **renews}
 
 
 def _flat(part: StackedPart) -> StackedPart:

@@ -33,6 +33,13 @@ def gain_of(name: Activation) -> str:
     return {"tanh": "tanh", "sigmoid": "sigmoid", "identity": "linear"}.get(name, "relu")
 
 
+def gain(name: Activation) -> float:
+    """What the deviation of initial weights is multiplied by, over the root of the inputs."""
+    from torch import nn
+
+    return nn.init.calculate_gain(gain_of(name))  # pyright: ignore[reportArgumentType]
+
+
 def outputs_of(name: Activation) -> int:
     """How many numbers it makes of one."""
     return 2 if name == "crelu" else 1

@@ -97,12 +97,18 @@ class Fit(Generic[R]):
     def __len__(self) -> int:
         return len(self.stack)
 
-    def run_epoch(self, pulse: Callable[[], None] = lambda: None) -> None:
-        """One pass of every member over its training examples, in a fresh random order. ``pulse`` follows each step."""
+    def run_epoch(
+        self, pulse: Callable[[], None] = lambda: None, after: Callable[[Batch], None] = lambda _batch: None
+    ) -> None:
+        """One pass of every member over its training examples, in a fresh random order.
+
+        ``after`` and ``pulse`` follow each step; ``after`` may change the weights.
+        """
         order = each(self._order, self._keys["order"], self._steps // self.steps_per_epoch)
         size = self.recipe.batch_size
         for batch, rates in zip(self.train.batches(order, size, self._mine), self._rates_of_epoch(), strict=True):
             self._run_step(batch, rates)
+            after(batch)
             pulse()
         self.epochs = {number: epoch + 1 for number, epoch in self.epochs.items()}
         self._agree()
