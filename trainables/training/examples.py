@@ -70,10 +70,15 @@ class StackedPart:
         return self._scaled(self.rows[:, start:stop])
 
     def _scaled(self, rows: Int[Tensor, "members batch"]) -> Float[Tensor, "members batch ..."]:
-        inputs = self.inputs[rows]
+        inputs = self._picked(rows)
         if self.shift is None or self.scale is None:
             return inputs
         return (inputs - self.shift[:, None]) / self.scale[:, None]
+
+    def _picked(self, rows: Int[Tensor, "members batch"]) -> Float[Tensor, "members batch ..."]:
+        if len(rows) == 1:
+            return self.inputs[rows]
+        return self.inputs.index_select(0, rows.flatten()).unflatten(0, rows.shape)  # which copies whole examples
 
     def keep(self, places: Shaped[Tensor, " kept"]) -> StackedPart:
         """The same without the members at other places."""
