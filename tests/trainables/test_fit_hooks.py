@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import pytest
 import torch
 from fake_trial import FakeTrial, drive
-from tiny import CLASSES, IMAGE, Images, config, train
+from tiny import CLASSES, IMAGE, config, train
 from torch import nn
 
 from trainables.api import PerMember
 from trainables.config import Component
 from trainables.seeding import Streams
 from trainables.supervised import classify
-from trainables.supervised.classify import _fit, _parts
 from trainables.training.averages import ema, swa
 from trainables.training.layers import Dropout, initialised
 from trainables.training.perturbations import amp, asam, sam
@@ -30,9 +29,9 @@ PERTURBATIONS = Component("trainables.training.perturbations")
 
 def fitted(seeds=(5,), **settings):
     """A fit of members that differ in their seeds alone, and its training examples."""
-    made, trials, examples = config(epochs=3, **settings), [FakeTrial(seed=seed) for seed in seeds], Images().load()
-    train = _parts([made] * len(trials), trials, examples)["train"]
-    return _fit([made] * len(trials), trials, train), train
+    trials = [FakeTrial(seed=seed) for seed in seeds]
+    fit, parts = classify.begin([config(epochs=3, **settings)] * len(trials), trials)
+    return fit, parts["train"]
 
 
 # --- perturbations ----------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from torch.nn import functional
 from trainables.config import Component, build
 from trainables.models import cnn, mlp, resnet, vit
 from trainables.supervised import classify
+from trainables.training import beginning
 from trainables.training.initialisations import gradinit, lsuv, metainit
 from trainables.training.initialisations.metainit import gradient_quotient
 from trainables.training.initialising import Scaled, _batches, at_start
@@ -87,7 +88,7 @@ def test_networks_are_tried_without_dropout_and_with_the_statistics_of_the_batch
 def start(seed=0, **settings):
     """The weights with which a trial of the digits begins training."""
     config, trial = build(classify.Config, {"model": {"name": "mlp", "depth": 4}} | settings), FakeTrial(seed=seed)
-    fit = classify._fit([config], [trial], classify._parts([config], [trial], classify.load(config.data))["train"])
+    fit, _ = classify.begin([config], [trial])
     return fit.stack.layout.split(fit.stack.parameters[0])
 
 
@@ -119,7 +120,7 @@ def test_trials_that_go_on_have_the_weights_that_they_left():
 
 def test_batches_are_whole_and_of_the_trial_alone_each_epoch_in_another_order():
     config, trials = build(classify.Config, {"data": "wine"}), [FakeTrial(seed=seed) for seed in range(2)]
-    train = classify._parts([config] * 2, trials, classify.load(config.data))["train"]
+    train = beginning.parts([config] * 2, trials)["train"]
     own = train.keep(torch.tensor([1]))
     size = own.count // 2 - 1  # so that two or three examples are left over
     first, *rest = itertools.islice(_batches(own, size, seed=1), 4)

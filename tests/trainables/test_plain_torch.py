@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import Images, config
+from tiny import config
 from torch.nn import functional
 
 from trainables.seeding import Streams
-from trainables.supervised.classify import _fit, _parts
+from trainables.supervised import classify
 from trainables.training import draws
 
 RULES = {
@@ -43,9 +43,9 @@ class Alone:
 
 def fitted(**settings):
     """The fit, its training examples, and its network as it was at the start."""
-    made, trial, examples = config(epochs=3, **settings), Alone(), Images().load()
-    train = _parts([made], [trial], examples)["train"]
-    return _fit([made], [trial], train), train, made.model.build((1, 8, 8), 4, Streams(5).torch("init"))
+    made = config(epochs=3, **settings)
+    fit, parts = classify.begin([made], [Alone()])
+    return fit, parts["train"], made.model.build((1, 8, 8), 4, Streams(5).torch("init"))
 
 
 def plain(network, train, kind, options, schedule, smoothing=0.0, clip=None):

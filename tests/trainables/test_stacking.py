@@ -12,8 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from trainables.data import load
-from trainables.supervised.classify import _parts
-from trainables.training import draws
+from trainables.training import beginning, draws
 from trainables.training.augmentations import noise
 from trainables.training.layers import initialised
 from trainables.training.stacking import Layout, Stack, each
@@ -136,7 +135,7 @@ def test_initial_weights_have_the_scale_of_each_member():
 def test_label_noise_has_the_rate_of_each_member():
     rates = [0.0, 0.25, 1.0]
     made = [replace(c := config(), split=replace(c.split, label_noise=rate)) for rate in rates]
-    part = _parts(made, [FakeTrial() for _ in rates], load(Images()))["train"]
+    part = beginning.parts(made, [FakeTrial() for _ in rates])["train"]
     clean = torch.tensor(load(Images()).labels)[part.rows]
     assert (part.labels != clean).float().mean(1).tolist() == rates
 
@@ -144,7 +143,7 @@ def test_label_noise_has_the_rate_of_each_member():
 def test_members_have_examples_of_their_own():
     """Each seed draws its own training part, scales it by its own statistics, and keeps the test part of all."""
     made = config()
-    parts = _parts([made] * 3, [FakeTrial(seed=seed) for seed in range(3)], load(Images()))
+    parts = beginning.parts([made] * 3, [FakeTrial(seed=seed) for seed in range(3)])
     assert torch.equal(parts["test"].labels[0], parts["test"].labels[1])
     assert not torch.equal(parts["train"].labels[0], parts["train"].labels[1])
     for part in parts["train"].inputs[parts["train"].rows]:
@@ -154,9 +153,9 @@ def test_members_have_examples_of_their_own():
 
 def test_large_data_are_scaled_batch_by_batch_to_the_same_numbers(monkeypatch):
     made, pair = config(), [FakeTrial(seed=0), FakeTrial(seed=1)]
-    at_once = _parts([made] * 2, pair, load(Images()))
+    at_once = beginning.parts([made] * 2, pair)
     monkeypatch.setattr("trainables.training.examples._MOST_SCALED_BYTES", 1)
-    later = _parts([made] * 2, [FakeTrial(seed=0), FakeTrial(seed=1)], load(Images()))
+    later = beginning.parts([made] * 2, [FakeTrial(seed=0), FakeTrial(seed=1)])
     assert len(at_once["train"].inputs) == 200
     assert len(later["train"].inputs) == 100
     for name, part in at_once.items():
