@@ -124,11 +124,16 @@ def _read_ratios(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _given(cls: type, name: str, values: Mapping[str, Any]) -> Any:
     """What a field is set to, or its default. A component without a name is the default one, with these changes."""
-    field = next((f for f in dataclasses.fields(cls) if f.name == name), None)
+    field = _fields(cls).get(name)
     default = _default(field) if field else None
     value = values.get(name, default)
     nameless = isinstance(value, Mapping) and "name" not in value and component_of(hints(cls).get(name))
     return {**_plain(default), **value} if nameless and default is not None else value
+
+
+@cache
+def _fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
+    return {f.name: f for f in dataclasses.fields(cls)}
 
 
 @cache
@@ -140,9 +145,12 @@ def hints(cls: type) -> dict[str, Any]:
 
 def build(cls: type, values: Mapping[str, Any]) -> Any:
     """Make an instance of the dataclass ``cls``; raises ConfigError with one line per problem."""
-    if problems := check(cls, values):
-        raise ConfigError("; ".join(f"{'.'.join(p.path)}: {p.what} (got {p.got})" for p in problems))
-    return _validate(cls, values)
+    try:
+        return _validate(cls, values)
+    except ValidationError as error:
+        problems = _problems(cls, values, error)
+        text = "; ".join(f"{'.'.join(p.path)}: {p.what} (got {p.got})" for p in problems)
+        raise ConfigError(text) from None
 
 
 def check(cls: type, values: Mapping[str, Any]) -> list[Problem]:
@@ -150,8 +158,12 @@ def check(cls: type, values: Mapping[str, Any]) -> list[Problem]:
     try:
         _validate(cls, values)
     except ValidationError as error:
-        return [_problem(cls, values, dict(e)) for e in error.errors(include_url=False)]
+        return _problems(cls, values, error)
     return []
+
+
+def _problems(cls: type, values: Mapping[str, Any], error: ValidationError) -> list[Problem]:
+    return [_problem(cls, values, dict(e)) for e in error.errors(include_url=False)]
 
 
 def _problem(cls: type, values: Mapping[str, Any], error: dict[str, Any]) -> Problem:
