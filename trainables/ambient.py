@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -17,14 +18,27 @@ from trainables.seeding import stream_seed
 def ambient(seed: int, threads: int, rank: int = 0) -> Iterator[None]:
     """Default torch settings and seeded global random numbers inside, those of before outside.
 
-    What is not imported yet is left alone: a trainable without torch pays nothing for it. Trainables draw from
-    ``trial.streams``; the global numbers are seeded for code of others that does not.
+    What is not imported yet is left alone: a trainable without torch pays nothing for it, and one that imports it finds
+    ``threads`` in the environment. Trainables draw from ``trial.streams``; the global numbers are seeded for code of
+    others that does not.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_global_numbers(stream_seed(seed, f"global/{rank}")))
         if torch := sys.modules.get("torch"):
             stack.enter_context(_torch(torch, threads))
+        else:
+            stack.enter_context(_environment("OMP_NUM_THREADS", str(threads)))
         yield
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 @contextlib.contextmanager

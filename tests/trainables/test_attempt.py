@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from trainables.ambient import ambient
 from trainables.api import Order, Outcome
 from trainables.attempt import Attempt
 from trainables.checkpoint import load
@@ -467,6 +469,17 @@ def test_every_attempt_finds_the_same_process_and_leaves_it_as_it_was(start):
     assert one == two
     assert one[0][1] | {"threads": 2.0, "float": 1.0, "grad": 1.0} == one[0][1]
     assert (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(), random.getstate()) == before
+
+
+def test_a_trainable_that_imports_torch_itself_finds_its_threads(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for before in (None, "7"):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if before:
+            monkeypatch.setenv("OMP_NUM_THREADS", before)
+        with ambient(0, 3):
+            assert os.environ["OMP_NUM_THREADS"] == "3"  # torch reads it when it is imported
+        assert os.environ.get("OMP_NUM_THREADS") == before
 
 
 def test_an_attempt_needs_neither_ray_nor_torch(tmp_path):
