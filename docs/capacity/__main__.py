@@ -19,7 +19,10 @@ SYSTEMS = ("emc", "start", "regularisers", "double_descent", "phenomena", "trans
 
 def main(runs: Path, *systems: str) -> None:
     def named(sweep: str) -> Run:
-        return load(max(lock.parent for lock in (runs / sweep).glob(f"*/{LOCK_FILE}")))
+        found = [lock.parent for lock in (runs / sweep).glob(f"*/{LOCK_FILE}")]
+        if not found:
+            raise LookupError(f"{runs}: no run of {sweep}")
+        return load(max(found))
 
     for system in systems or SYSTEMS:
         with settings():

@@ -1,4 +1,4 @@
-"""Double descent by features, steps, samples and width."""
+"""Double descent of random features by their number, by steps and by examples."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from docs.capacity.panels import curves, seeds
 
 
 def draw(load: Callable[[str], Run]) -> Figure:
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    (features, steps), (samples, width) = figure.subplots(2, 2)
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    features, steps, samples = figure.subplots(1, 3, sharey=True)
     ridges = {"0.0": "no ridge", "0.001": "0.001", "0.1": "0.1"}
     curves(features, seeds(load("double-descent-features"), "error/test"), "features_per_example", "ridge", ridges)
     features.set(title="test error by random features per example", xlabel="features per example")
@@ -22,6 +22,4 @@ def draw(load: Callable[[str], Run]) -> Figure:
     steps.set(title="test error by steps of gradient descent", xlabel="decades of steps")
     curves(samples, seeds(load("double-descent-samples"), "error/test"), "num_train")
     samples.set(title="test error by examples, 300 features", xlabel="examples")
-    curves(width, seeds(load("double-descent-width"), "loss/test"), "model.width", "optimizer")
-    width.set(title="test loss of trained networks by width", xlabel="width")
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,20 +15,30 @@ from docs.capacity.panels import changes, dots, means, seeds
 
 
 def draw(load: Callable[[str], Run]) -> Figure:
-    figure = Figure(figsize=(10, 8.4), layout="constrained")
-    axes = figure.subplot_mosaic([["shape", "kind"], ["rate", "depth"], ["by", "gap"], ["linear", "end"]])
-    architecture, activation = load("emc-architecture"), load("emc-activation")
-    _architecture(axes["kind"], architecture)
-    _settled(axes["end"], {"architecture": architecture, "activation": activation})
-    dots(axes["shape"], seeds(activation, "emc"), ["model.activation"])
-    axes["shape"].set_title("random labels that are fitted, by activation")
-    _optimizer(axes["rate"], load("emc-optimizer"))
-    dots(axes["depth"], seeds(load("emc-width-depth"), "emc_per_parameter"), ["model"])
-    axes["depth"].set_title("random labels per parameter, by shape of a perceptron")
-    _regularisation(axes["by"], load("emc-regularisation"))
-    _gap(axes["gap"], load("emc-generalisation"))
-    _linear(axes["linear"], load("emc-linear"))
+    """Of the sweeps that were run."""
+    runs: dict[str, Run] = {}
+    for sweep in PANELS:
+        with suppress(LookupError):
+            runs[sweep] = load(sweep)
+    rows = (len(runs) + 2) // 2
+    figure = Figure(figsize=(10, 2.3 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2).ravel()
+    for ax, (sweep, run) in zip(axes, runs.items(), strict=False):
+        PANELS[sweep](ax, run)
+    _settled(axes[len(runs)], runs)
+    for ax in axes[len(runs) + 1 :]:
+        ax.set_axis_off()
     return figure
+
+
+def _activation(ax: Axes, run: Run) -> None:
+    dots(ax, seeds(run, "emc"), ["model.activation"])
+    ax.set_title("random labels that are fitted, by activation")
+
+
+def _depth(ax: Axes, run: Run) -> None:
+    dots(ax, seeds(run, "emc_per_parameter"), ["model"])
+    ax.set_title("random labels per parameter, by shape of a perceptron")
 
 
 def _architecture(ax: Axes, run: Run) -> None:
@@ -74,10 +85,23 @@ def _linear(ax: Axes, run: Run) -> None:
 
 def _settled(ax: Axes, runs: dict[str, Run]) -> None:
     """Where training stood at the last size that it did not fit."""
-    for number, (name, run) in enumerate(runs.items()):
-        ends = np.sort(seeds(run, "gradient_ratio")["value"].to_numpy(dtype=float))
-        ax.step(ends, np.arange(1, len(ends) + 1) / len(ends), where="post", color=COLOURS[number], label=name)
+    table = seeds(runs["emc-activation"], "gradient_ratio")
+    for number, (name, rows) in enumerate(table.groupby("model.activation", sort=False)):
+        ends = np.sort(rows["value"].to_numpy(dtype=float))
+        ax.step(ends, np.arange(1, len(ends) + 1) / len(ends), where="post", color=COLOURS[number % 7], label=name)
     ax.axvline(1e-3, color=COLOURS[4], ls=":", lw=1.2)
     ax.set_xscale("log")
-    ax.set_title("share of trials whose failure ended with a gradient below that of the start times")
+    ax.set_title("share of seeds whose last failure ended below this gradient")
+    ax.set_xlabel("gradient over that at the start; dotted, what counts as settled")
     ax.legend()
+
+
+PANELS: dict[str, Callable[[Axes, Run], None]] = {
+    "emc-activation": _activation,
+    "emc-architecture": _architecture,
+    "emc-optimizer": _optimizer,
+    "emc-width-depth": _depth,
+    "emc-regularisation": _regularisation,
+    "emc-generalisation": _gap,
+    "emc-linear": _linear,
+}
