@@ -12,6 +12,7 @@ import re
 import secrets
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -69,6 +70,8 @@ def beginning(address: str | None = None, *, dashboard: bool = False) -> Iterato
     ends what Ray has started together with the thread that has started it.
     """
     up, over = Future[None](), threading.Event()
+    # requests hides this itself, unless the other thread puts back the filters of before just then
+    warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
 
     def hold() -> None:
         try:

@@ -116,7 +116,7 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
         say=say,
         retry_failed=retry_failed,
     )
-    made = make_plan(resolved, root, replace(options, concurrent=_at_once(world, resolved, concurrent)))
+    made = make_plan(resolved, root, replace(options, concurrent=_at_once(world, resolved, options)))
     out.print(show.plan(made))
     if exceeded := made.exceeded():
         fail(*exceeded)
@@ -164,14 +164,14 @@ def _world(backend: str | None, worlds: list[str] | None, curves: str | None) ->
     return None
 
 
-def _at_once(world: World | None, resolved: Resolved, concurrent: int | None) -> int | None:
+def _at_once(world: World | None, resolved: Resolved, options: Options) -> int | None:
     """How many trials run at a time, if that is not what fits on this machine."""
     if world is None:
-        return concurrent
+        return 1 if options.chosen == "inline" else options.concurrent
     from cluster.simulated import places
 
     resources = resolved.sweep.resources
-    return len(places(resources, world, concurrent or resources.concurrent))
+    return len(places(resources, world, options.concurrent or resources.concurrent))
 
 
 def resume(  # noqa: PLR0913, PLR0917 - a command has as many options as it has

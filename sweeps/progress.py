@@ -128,7 +128,7 @@ class Progress:
         now = self._clock()
         rate, left = self._tally.per_minute(now), self._tally.left_s()
         return (
-            f"{'-' if rate is None else f'{rate:.3g}'} trials/min, {_duration(now - self._tally.began)} elapsed, "
+            f"{'-' if rate is None else _rate(rate)} trials/min, {_duration(now - self._tally.began)} elapsed, "
             f"{'-' if left is None else _duration(left)} left"
         )
 
@@ -191,6 +191,10 @@ def _point(point: Mapping[str, Any]) -> str:
     alike = Counter(name.rsplit(".", 1)[-1] for name in point)
     short = {name: last if alike[last := name.rsplit(".", 1)[-1]] == 1 else name for name in point}
     return " ".join(f"{short[n]}={f'{v:.3g}' if isinstance(v, float) else v}" for n, v in point.items())
+
+
+def _rate(per_minute: float) -> str:
+    return f"{per_minute:,.0f}" if per_minute >= 100 else f"{per_minute:.3g}"
 
 
 def _duration(seconds: float) -> str:

@@ -179,9 +179,13 @@ def _imported(name: str, target: str, missing: Callable[[], str] | None = None) 
 
 def _from_file(path: Path, target: str, folder: Path) -> ModuleType:
     """Load a file under a name of its own, which changes with its content."""
-    if not path.is_file():
-        raise TrainableError(_unknown(target, folder))
-    digest = hashlib.sha256(f"{path}\n".encode() + path.read_bytes()).hexdigest()[:12]
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, ValueError):  # the latter for a name with a zero in it
+        raise TrainableError(_unknown(target, folder)) from None
+    except OSError as error:  # it is a folder, its name is too long, or it may not be read
+        raise TrainableError(f"{target} cannot be loaded: {error.strerror}") from None
+    digest = hashlib.sha256(f"{path}\n".encode() + text).hexdigest()[:12]
     name = f"assay_file_{digest}_{re.sub(r'[^a-zA-Z0-9]', '_', path.stem)}"
     if name in sys.modules:
         return sys.modules[name]

@@ -27,6 +27,7 @@ def ran(tmp_path_factory):
 def test_run_prints_plan_answer_and_paths(ran):
     user, said = ran
     assert "10 = 6 to tune + 4 to confirm" in in_one_line(said.out)
+    assert "1 CPU; 1 at a time" in in_one_line(said.out)
     assert "Which a is lower?" in said.out
     assert f"report: runs/bowl/{user.run.name}/report/index.html" in said.out
     assert said.err == ""

@@ -77,6 +77,13 @@ def test_nothing_is_claimed_before_a_trial_has_ended():
     assert screen.table()[2].startswith("- trials/min, 0:00:30 elapsed, - left")
 
 
+def test_many_trials_per_minute_are_written_out():
+    screen = Screen({"mlp": (80, 0)})
+    for _ in range(40):
+        screen.run("mlp", seconds=0.03125)
+    assert screen.table()[2].startswith("1,920 trials/min")
+
+
 def test_time_left_is_remaining_trials_at_the_time_of_their_cell_over_how_many_run_at_a_time():
     screen = Screen({"quick": (4, 0), "slow": (4, 0), "new": (2, 0)})
     for cell, seconds in (("quick", 10.0), ("slow", 30.0)):

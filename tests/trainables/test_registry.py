@@ -176,6 +176,8 @@ def test_the_folder_of_the_user_hides_nothing(folder):
     ("reference", "words"),
     [
         ("mime.py", "no such file|'mime.py'|did you mean 'mine.py'"),
+        ("mi\0ne.py", "no such file"),
+        (f"{'m' * 300}.py", "cannot be loaded: File name too long"),
         ("supervised.clasiffy", "no such trainable|did you mean 'supervised.classify'"),
         ("nowhere.to.be_found", "no such trainable|'nowhere.to.be_found'|supervised.classify"),
         ("../bad name", "no such trainable"),
