@@ -16,6 +16,13 @@ from urllib.parse import urlsplit
 from cluster.session import kept_variables, token_file
 
 POLL_S = 1.0
+AGENT_S = 30.0  # how long a head that has just begun is given until it can start jobs
+LOOK_S = 2.0  # the head looks once a second whether a job has ended
+_NO_AGENT = "No available agent to submit job"
+_ABOUT_AGENT = (
+    "the head can start no jobs; unless it has just begun, another Ray on its machine has the port of its agent, "
+    "and `ray start --dashboard-agent-listen-port` gives it another one"
+)
 RUN = "assay-run"  # the key of a job's metadata under which its run is named
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
@@ -53,7 +60,18 @@ class Cluster:
 
     def submit(self, command: str, runtime_env: Mapping[str, Any], **options: Any) -> str:
         """Start a job and return its id. ``options``: ``submission_id`` and ``metadata``."""
-        return self._asked(self._client.submit_job, entrypoint=command, runtime_env=dict(runtime_env), **options)
+        until = time.monotonic() + AGENT_S
+        while True:
+            try:
+                return self._asked(
+                    self._client.submit_job, entrypoint=command, runtime_env=dict(runtime_env), **options
+                )
+            except SubmitError as error:
+                if _NO_AGENT not in str(error):
+                    raise
+                if time.monotonic() > until:
+                    raise SubmitError(f"{self.address}: {_ABOUT_AGENT}") from None
+            time.sleep(POLL_S)
 
     def jobs(self) -> list[Job]:
         """All jobs that were submitted and that the head still knows, oldest first."""
@@ -100,6 +118,7 @@ class Cluster:
 
     def forget(self, job: str) -> None:
         """Take an ended job from the list."""
+        time.sleep(LOOK_S)  # the head looks after each job, and would put one on the list as failed that is gone before
         self._asked(self._client.delete_job, job)
 
     def _asked(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -85,11 +85,24 @@ def beginning(address: str | None = None, *, dashboard: bool = False) -> Iterato
 
     thread = threading.Thread(target=hold, name="ray session")
     thread.start()
+
+    def wait() -> None:
+        up.result()
+        _take_sigterm_back()
+
     try:
-        yield up.result
+        yield wait
     finally:
         over.set()
         thread.join()
+
+
+def _take_sigterm_back() -> None:
+    """Ray puts a handler before ours, which prints the stack and aborts the process 3 s later, whatever it is doing."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if callable(handler) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+        signal.alarm(0)
 
 
 def _checked(address: str) -> str:

@@ -51,6 +51,7 @@ def test_who_answers_again_is_not_gone(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_head_that_is_killed_is_one_line_and_the_run_goes_on_in_another_cluster(tmp_path):
     leave_local()
     user = User(tmp_path)
@@ -67,7 +68,7 @@ def test_a_head_that_is_killed_is_one_line_and_the_run_goes_on_in_another_cluste
     assert f"the Ray head at {address} is gone; what the run has is kept" in err.splitlines()[-1]
     assert "Traceback" not in out + err
     with unjoined({"num_cpus": 2}) as second:
-        said = user.process("resume", "bowl", "--address", second.address)
+        said = user.process("resume", "bowl", "--address", second.address, timeout_s=240)
     assert said.code == 0, said.err
     attempts = Counter(record["trial"] for record in decisions(user.run, "started"))
     assert {attempts[trial] for trial in before} == {1}

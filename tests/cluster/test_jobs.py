@@ -103,6 +103,25 @@ def test_nobody_at_the_address_is_one_line():
 # --- which job a submission starts, and which one a name means -------------------------------------------------------
 
 
+@pytest.mark.parametrize(("refusals", "patience_s", "fine"), [(2, 30.0, True), (2, 0.0, False)])
+def test_a_head_that_has_just_begun_is_waited_for(monkeypatch, refusals, patience_s, fine):
+    answers = ["No available agent to submit job, please try again later."] * refusals
+
+    def submit_job(**_):
+        if answers:
+            raise RuntimeError(f"Request failed with status code 500: {answers.pop()}.")
+        return "job"
+
+    monkeypatch.setattr(jobs, "_client", lambda _address: SimpleNamespace(submit_job=submit_job))
+    monkeypatch.setattr(jobs, "POLL_S", 0.0)
+    monkeypatch.setattr(jobs, "AGENT_S", patience_s)
+    if fine:
+        assert Cluster("http://h:1").submit("true", {}) == "job"
+    else:
+        with pytest.raises(SubmitError, match=r"^http://h:1: the head can start no jobs; .*--dashboard-agent-listen"):
+            Cluster("http://h:1").submit("true", {})
+
+
 class FakeCluster:
     """Jobs that a cluster knows, and what it is given."""
 

@@ -103,8 +103,12 @@ class User:
 
     def process(self, *words: str, timeout_s: float = 120.0) -> Said:
         """Run a command in a process of its own."""
-        started = self.start(*words)
-        out, err = started.communicate(timeout=timeout_s)
+        with self.start(*words) as started:
+            try:
+                out, err = started.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                raise
         return Said(started.returncode, out, err)
 
     @property
