@@ -102,7 +102,6 @@ def _take_sigterm_back() -> None:
     handler = signal.getsignal(signal.SIGTERM)
     if callable(handler) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
-        signal.alarm(0)
 
 
 def _checked(address: str) -> str:
