@@ -103,7 +103,8 @@ class Tasks:
 
     def _begun(self) -> Standing:
         """The standing of all members' units, where they begin or where earlier attempts have left them."""
-        new = newcomers(len(self._layers) - 1, self._configs[0].model.width)
+        units = self.fit.stack.layout.shapes[f"{self._layers[0]}.weight"][0]
+        new = newcomers(len(self._layers) - 1, units)
         kept = [trial.restored.get("standing", new) if trial.restored else new for trial in self._trials]
         return {name: torch.stack([own[name] for own in kept]).to(self._keys.device) for name in new}
 
