@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.look import COLOURS
 from analysis.frames import Run
-from docs.capacity.panels import changes, dots, means, seeds
+from docs.capacity.panels import changes, dots, logarithmic, means, seeds
 
 
 def draw(load: Callable[[str], Run]) -> Figure:
@@ -90,7 +90,7 @@ def _settled(ax: Axes, runs: dict[str, Run]) -> None:
         ends = np.sort(rows["value"].to_numpy(dtype=float))
         ax.step(ends, np.arange(1, len(ends) + 1) / len(ends), where="post", color=COLOURS[number % 7], label=name)
     ax.axvline(1e-3, color=COLOURS[4], ls=":", lw=1.2)
-    ax.set_xscale("log")
+    logarithmic(ax)
     ax.set_title("share of seeds whose last failure ended below this gradient")
     ax.set_xlabel("gradient over that at the start; dotted, what counts as settled")
     ax.legend()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from analysis import stats
 from analysis.figures.look import COLOURS, MARKERS
@@ -81,14 +81,30 @@ def curves(
         curve(ax, np.array(found).T, number, (names or {}).get(str(level), str(level)))
     x = sorted({float(level) for level in table[along]})
     if log:
-        ax.set_xscale("log")
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        logarithmic(ax)
     if len(x) <= 8:
-        ax.set_xticks(x, [f"{level:g}" for level in x])
+        ax.set_xticks(x, _apart(x) if log else [f"{level:g}" for level in x])
         ax.set_xticks([], minor=True)
     ax.grid(axis="y")
     if by:
         ax.legend()
+
+
+def logarithmic(ax: Axes, along: Literal["x", "y"] = "x") -> None:
+    """With powers of ten as numbers."""
+    ax.set(**{f"{along}scale": "log"})
+    axis = ax.xaxis if along == "x" else ax.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _apart(levels: Sequence[float]) -> list[str]:
+    """What they are called, but for those that are too near to the one before."""
+    names, last = [], 0.0
+    for level in levels:
+        names.append(f"{level:g}" if level >= 1.3 * last else "")
+        last = level if names[-1] else last
+    return names
 
 
 def histories(ax: Axes, run: Run, metric: str, by: str, names: Mapping[str, str] | None = None, **where: str) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.look import COLOURS
 from analysis.frames import Run
-from docs.capacity.panels import curves, dots, histories, seeds
+from docs.capacity.panels import curves, dots, histories, logarithmic, seeds
 
 
 def draw(load: Callable[[str], Run]) -> Figure:
@@ -49,7 +49,8 @@ def _grokking(ax: Axes, run: Run) -> None:
     shares = {"0.125": "70 % of all sums", "0.25": "60 %", "0.375": "50 %"}
     table = seeds(run, "epochs_to_generalise")
     curves(ax, table, "optimizer.weight_decay", "split.validation_fraction", shares, log=False)
-    ax.set(title="epochs until new sums are right (2000: never)", xlabel="weight decay", yscale="log")
+    ax.set(title="epochs until new sums are right (2000: never)", xlabel="weight decay")
+    logarithmic(ax, "y")
 
 
 def _edge(ax: Axes, sharp: Axes, run: Run) -> None:

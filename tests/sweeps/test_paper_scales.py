@@ -21,7 +21,11 @@ SMALLER = {"num_train": 50, "num_test": 50, "epochs": 1, "report_every": 1, "dec
 OWN = {
     "plasticity": {"batch_size": 64},
     "plasticity-tuned": {"batch_size": 64},
-    "transformer-rates": {"batch_size": 2, "data": {"num_examples": 20}},
+    "transformer-rates": {  # so few tokens that parts of so few examples have some of each
+        "batch_size": 8,
+        "data": {"num_examples": 24, "vocabulary": 8},
+        "split": {"validation_fraction": 0.4, "standardise": False},
+    },
 }
 GENERATED = {"benign-overfitting", "gradient-starvation", "grokking", "opposing-signals", "transformer-rates"}
 BOUNDARIES = {"boundary-architectures", "boundary-optimizers", "boundary-width"}  # test_boundary_at_paper_scale.py
@@ -40,7 +44,7 @@ def fake(config):
 
 
 def merged(values, changes):
-    new = {key: values[key] | least if isinstance(least, dict) else least for key, least in changes.items()}
+    new = {key: values.get(key, {}) | least if isinstance(least, dict) else least for key, least in changes.items()}
     return values | new
 
 
