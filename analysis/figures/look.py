@@ -98,9 +98,18 @@ def styles(
     if not keys:
         keys = {cell: (i, i) for i, cell in enumerate(dict.fromkeys([*best, *names]))}
     return {
-        cell: Style(plain(name, 30), COLOURS[keys[cell][0] % 7], MARKERS[keys[cell][1] % 8], _DASHES[keys[cell][1] % 4])
-        for cell, name in names.items()
+        cell: Style(name, COLOURS[keys[cell][0] % 7], MARKERS[keys[cell][1] % 8], _DASHES[keys[cell][1] % 4])
+        for cell, name in _short(names).items()
     }
+
+
+def _short(names: Mapping[str, str], width: int = 30) -> dict[str, str]:
+    """At most so many characters of each; where that makes some alike, of the levels without the names of factors."""
+    short = {cell: plain(name, width) for cell, name in names.items()}
+    if len({*short.values()}) < len({*names.values()}):
+        levels = ([part.rpartition(" ")[2] for part in name.split(" · ")] for name in names.values())
+        short = {cell: plain(" · ".join(each), width) for cell, each in zip(names, levels, strict=True)}
+    return short
 
 
 def _by_level(names: Mapping[str, str], levels: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, int]]:

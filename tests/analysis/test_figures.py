@@ -303,3 +303,12 @@ def test_a_phase_diagram_of_many_levels_names_some_of_them():
         shown = {text.get_text(): place for text, place in zip(axis.get_ticklabels(), axis.get_ticklocs(), strict=True)}
         assert 12 <= len(shown) <= 24
         assert all(place == int(name) + 0.5 and int(name) < levels for name, place in shown.items())
+
+
+def test_long_names_of_cells_stay_apart():
+    names = {c: f"false · strength 0.0 · warmup_fraction 0.1 · lr {c}" for c in ("0.03", "0.1")}
+    assert [style.name for style in figures.styles(names).values()] == [
+        "false · 0.0 · 0.1 · 0.03",
+        "false · 0.0 · 0.1 · 0.1",
+    ]
+    assert [style.name for style in figures.styles({"a": names["0.1"]}).values()] == ["false · strength 0.0 · warmup…"]

@@ -124,6 +124,7 @@ FAKES = {
         get-auth-token) echo generated >> calls;;
         esac""",
     "assay": """echo "assay $RAY_AUTH_MODE $*" >> calls; trap 'echo finished in peace >> calls; exit 130' TERM
+        until [ "$(grep -c '^ray start' calls)" = 3 ]; do sleep 0.05; done
         [ "$SLEEP" = 0 ] || { touch driving; while :; do sleep 0.05; done; }; exit "$CODE" """,
 }
 
