@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cluster.session import kept_variables, token_file
+from cluster.session import token_file
+from trainables.ambient import kept_variables
 
 POLL_S = 1.0
 AGENT_S = 30.0  # how long a head that has just begun is given until it can start jobs

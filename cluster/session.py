@@ -20,6 +20,7 @@ from typing import Any
 
 from cluster.errors import NotReady
 from cluster.heads import watched
+from trainables.ambient import kept_variables
 
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the default of coming versions; saves a warning
@@ -228,16 +229,3 @@ def make_token(path: Path) -> None:
 
 def _default_token_file() -> Path:
     return Path.home() / ".ray" / "auth_token"
-
-
-@contextlib.contextmanager
-def kept_variables(*names: str) -> Iterator[None]:
-    """Put these variables of the environment back at the end, also where Ray has set them."""
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

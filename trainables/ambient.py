@@ -27,18 +27,22 @@ def ambient(seed: int, threads: int, rank: int = 0) -> Iterator[None]:
         if torch := sys.modules.get("torch"):
             stack.enter_context(_torch(torch, threads))
         else:
-            stack.enter_context(_environment("OMP_NUM_THREADS", str(threads)))
+            stack.enter_context(kept_variables("OMP_NUM_THREADS"))
+            os.environ["OMP_NUM_THREADS"] = str(threads)
         yield
 
 
 @contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
+def kept_variables(*names: str) -> Iterator[None]:
+    """Put these variables of the environment back at the end, also where Ray has set them."""
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager
